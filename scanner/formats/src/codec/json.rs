@@ -1,0 +1,150 @@
+//! JSON (RFC 8259) under limits, keeping what `serde_json` alone would lose:
+//! duplicate keys, where the first and the last reader differ.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::core::{FormatError, Input};
+
+/// Most duplicate keys remembered by path.
+const DUPLICATES_MAX: usize = 64;
+
+/// A parsed document.
+#[derive(Debug)]
+pub struct Document {
+    /// The value; of duplicate keys, the last one, as Python reads it.
+    pub value: Value,
+    /// Paths (`a.b[3].c`) of keys that occur more than once in their object,
+    /// with every value that a later one replaced.
+    pub duplicates: Vec<(String, Value)>,
+    /// Bytes of the document, trailing white space excluded.
+    pub len: u64,
+}
+
+/// Parses `input` as one JSON document of at most `max` bytes. Nesting is
+/// bounded at 128 by `serde_json`. A byte-order mark is skipped.
+///
+/// # Errors
+/// [`FormatError::Limit`] beyond `max`, [`FormatError::Malformed`] for what is
+/// not JSON.
+pub fn parse(input: &Input, max: usize) -> Result<Document, FormatError> {
+    if input.len() > max as u64 {
+        return Err(FormatError::limit("json_bytes_max", max as u64));
+    }
+    let bytes = input.head(max).map_err(|source| FormatError::Io { offset: 0, source })?;
+    parse_bytes(&bytes)
+}
+
+/// As [`parse`], for bytes in memory.
+///
+/// # Errors
+/// [`FormatError::Malformed`] for what is not JSON.
+pub fn parse_bytes(bytes: &[u8]) -> Result<Document, FormatError> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let duplicates = RefCell::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Keep { path: String::new(), duplicates: &duplicates }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|e| FormatError::malformed("json", offset_of(text, e.line(), e.column()), e.to_string()))?;
+    Ok(Document { value, duplicates: duplicates.into_inner(), len: bytes.trim_ascii_end().len() as u64 })
+}
+
+fn offset_of(text: &[u8], line: usize, column: usize) -> u64 {
+    let start = memchr::memchr_iter(b'\n', text).nth(line.saturating_sub(2)).map_or(0, |n| n + 1);
+    let start = if line <= 1 { 0 } else { start };
+    (start + column).min(text.len()) as u64
+}
+
+/// Builds a [`Value`] and notes replaced keys on the way.
+struct Keep<'a> {
+    path: String,
+    duplicates: &'a RefCell<Vec<(String, Value)>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Keep<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keep<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut out = Vec::new();
+        while let Some(value) =
+            seq.next_element_seed(Keep { path: format!("{}[{}]", self.path, out.len()), duplicates: self.duplicates })?
+        {
+            out.push(value);
+        }
+        Ok(Value::Array(out))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut out = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            let value = map.next_value_seed(Keep { path: path.clone(), duplicates: self.duplicates })?;
+            if let Some(replaced) = out.insert(key, value) {
+                let mut duplicates = self.duplicates.borrow_mut();
+                if duplicates.len() < DUPLICATES_MAX {
+                    duplicates.push((path, replaced));
+                }
+            }
+        }
+        Ok(Value::Object(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_duplicate_wins_and_the_first_is_kept_aside() {
+        let doc = parse_bytes(br#"{"a": {"b": 1, "b": 2}}"#).unwrap();
+        assert_eq!(doc.value["a"]["b"], 2);
+        assert_eq!(doc.duplicates, vec![("a.b".to_owned(), 1.into())]);
+    }
+
+    #[test]
+    fn depth_and_garbage_are_refused() {
+        assert!(parse_bytes("[".repeat(100_000).as_bytes()).is_err());
+        assert!(parse_bytes(b"{} x").is_err());
+        assert!(parse_bytes(b"").is_err());
+    }
+
+    #[test]
+    fn paths_do_not_grow_quadratically_for_wide_arrays() {
+        let doc = parse_bytes(format!("[{}0]", "0,".repeat(200_000)).as_bytes()).unwrap();
+        assert_eq!(doc.value.as_array().map(Vec::len), Some(200_001));
+    }
+}

@@ -1,0 +1,27 @@
+//! What every format shares: bounded input, the inspection context, the
+//! registry entry, identification.
+
+mod engine;
+mod error;
+mod generic;
+mod identify;
+mod input;
+mod inspection;
+mod limits;
+mod reader;
+mod sniff;
+mod spec;
+
+pub use engine::inspect;
+pub use error::FormatError;
+pub use generic::GENERIC_RULES;
+pub use identify::{identify, triage};
+pub use input::{Input, ReadAt};
+pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, NoContent, Outcome};
+pub use limits::{Limits, Options};
+pub use reader::Reader;
+pub use sniff::{FileName, Sniff};
+pub use spec::{Confidence, FormatSpec, Recognise, Scope};
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,29 @@
+//! XML documents that no model format claimed.
+
+use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
+
+/// Registry entry.
+pub static FORMAT: FormatSpec = FormatSpec {
+    id: "xml",
+    name: "XML",
+    extensions: &["xml"],
+    runs_code: false,
+    is_model: false,
+    scope: Scope::Anywhere,
+    recognise: Recognise::Bytes(recognise),
+    inspect,
+    rules: &[],
+};
+
+fn recognise(sniff: &Sniff<'_>) -> Confidence {
+    let text = sniff.text();
+    if text.starts_with(b"<?xml") || text.starts_with(b"<!DOCTYPE") && !text.starts_with(b"<!DOCTYPE html") {
+        Confidence::Plausible
+    } else {
+        Confidence::No
+    }
+}
+
+fn inspect(_: &mut Inspection<'_>, _: &Input) -> Result<(), FormatError> {
+    Ok(())
+}

@@ -1,0 +1,66 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Finding, Sha256, Verdict};
+
+/// Facts read from a model file, by name: architecture, parameters, licence…
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// One file that is, holds, or claims to be a model, with everything learnt
+/// about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Where it was found, as text; bytes that are not UTF-8 appear as `\xNN`.
+    pub path: String,
+    /// Length in bytes when it was opened.
+    pub size_bytes: u64,
+    /// Digest of exactly the bytes that were inspected; absent when they
+    /// could not all be read.
+    pub sha256: Option<Sha256>,
+    /// Identifier of the format, `unknown` when none was recognised.
+    pub format: String,
+    /// Facts by name.
+    pub metadata: Metadata,
+    /// What the findings say together.
+    pub verdict: Verdict,
+    /// Hits, most severe first.
+    pub findings: Vec<Finding>,
+    /// Other files this one needs or names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    /// Other paths of the same file (hard links) seen in this scan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hard_links: Vec<String>,
+}
+
+impl Artifact {
+    /// The verdict that `findings` add up to.
+    #[must_use]
+    pub fn verdict_of(findings: &[Finding]) -> Verdict {
+        findings.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Clean)
+    }
+}
+
+/// A reference from one file to another, as the file words it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What the other file is to this one.
+    pub kind: LinkKind,
+    /// Relative path, repository id or digest, exactly as found.
+    pub target: String,
+}
+
+/// What a linked file is to the file that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkKind {
+    /// Another part of the same model.
+    Shard,
+    /// Tensor bytes kept outside the graph file.
+    ExternalData,
+    /// The model an adapter changes, or a fine-tune came from.
+    BaseModel,
+    /// A content-addressed blob (OCI, Ollama).
+    Blob,
+    /// Python source that loading may run.
+    Code,
+}

@@ -1,0 +1,30 @@
+//! The vocabulary every other crate speaks: digests, severities, verdicts,
+//! rules, findings, artifacts, models and the scan report that holds them.
+//!
+//! Trust boundary: values of these types may carry text that an attacker
+//! chose (paths, member names, evidence). They are data; [`Shown`] escapes
+//! them for people.
+//!
+//! Deliberately unknown here: files, formats, policy, networks. This crate
+//! does no I/O.
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod digest;
+mod finding;
+mod model;
+mod report;
+mod rule;
+mod severity;
+mod shown;
+mod verdict;
+
+pub use artifact::{Artifact, Link, LinkKind, Metadata};
+pub use digest::{Sha256, Sha256ParseError};
+pub use finding::Finding;
+pub use model::{Model, ModelKind};
+pub use report::{Report, SCHEMA, ScanError, Summary, Tool};
+pub use rule::Rule;
+pub use severity::{Severity, SeverityParseError};
+pub use shown::Shown;
+pub use verdict::Verdict;
