@@ -23,7 +23,8 @@ def make(c: Corpus):
 
 
 def save(tensors, metadata=None):
-    return safetensors.torch.save(tensors, metadata)
+    # The library refuses tensors that share memory, so each gets its own.
+    return safetensors.torch.save({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
 
 
 def llama_tensors(layers=1, width=8):

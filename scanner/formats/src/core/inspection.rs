@@ -391,6 +391,6 @@ mod tests {
     #[test]
     fn long_evidence_is_cut_at_a_character() {
         assert_eq!(bounded_text("äöü", 3), "ä…");
-        assert_eq!(bounded_text("a\n", 9), "a\n");
+        assert_eq!(bounded_text("a\n", 9), "a\\n");
     }
 }
