@@ -2,3 +2,14 @@
 //!
 //! Data only: what the tables mean is known where they are used.
 #![forbid(unsafe_code)]
+
+/// Our YARA rules: file name and text.
+pub const YARA: &[(&str, &str)] = &[
+    ("executables.yar", include_str!("yara/executables.yar")),
+    ("incidents.yar", include_str!("yara/incidents.yar")),
+    ("miners.yar", include_str!("yara/miners.yar")),
+    ("shells.yar", include_str!("yara/shells.yar")),
+];
+
+/// Where inference stacks keep models (`stacks.txt`).
+pub const STACKS: &str = include_str!("stacks.txt");
