@@ -13,3 +13,8 @@ pub const YARA: &[(&str, &str)] = &[
 
 /// Where inference stacks keep models (`stacks.txt`).
 pub const STACKS: &str = include_str!("stacks.txt");
+
+/// The text of every table and rule here, for digests over all that decides.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    YARA.iter().map(|(_, text)| *text)
+}

@@ -94,8 +94,9 @@ impl ContentScanner for PatternScanner<'_> {
             let mut evidence: Vec<(usize, String)> = Vec::new();
             for pattern in rule.patterns() {
                 for found in pattern.matches().take(OFFSETS_PER_RULE_MAX) {
-                    let shown = String::from_utf8_lossy(found.data().get(..found.data().len().min(120)).unwrap_or_default())
-                        .into_owned();
+                    let shown =
+                        String::from_utf8_lossy(found.data().get(..found.data().len().min(120)).unwrap_or_default())
+                            .into_owned();
                     evidence.push((found.range().start, format!("{} = `{shown}`", pattern.identifier())));
                 }
             }

@@ -20,7 +20,7 @@ pub mod formats;
 
 pub use crate::core::{
     Child, Confidence, ContentMatch, ContentScanner, FileName, FormatError, FormatSpec, GENERIC_RULES, HEAD_BYTES,
-    Input, Inspection, Limits, NoContent, Options, Outcome, ReadAt, Reader, Recognise, Scope, Sniff, TAIL_BYTES,
-    claims_model, identify, inspect, is_companion, triage,
+    Input, Inspection, Limits, NoContent, Options, Outcome, Parser, ReadAt, Reader, Recognise, Scope, Sniff,
+    TAIL_BYTES, claims_model, identify, inspect, is_companion, triage,
 };
 pub use formats::{FORMATS, rules};

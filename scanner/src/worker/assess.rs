@@ -76,7 +76,8 @@ fn inspect(input: &Input, job: &Job, options: &Options, content: &dyn ContentSca
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no reason given");
-            let finding = Finding::new(&rules::INSPECTION_FAILED, format!("a parser stopped on an inner error: {reason}"));
+            let finding =
+                Finding::new(&rules::INSPECTION_FAILED, format!("a parser stopped on an inner error: {reason}"));
             Outcome { is_model: true, findings: vec![finding], ..Outcome::default() }
         },
     )
@@ -93,7 +94,11 @@ fn changed(before: &FileMetadata, after: &FileMetadata) -> bool {
 fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Assessed {
     let mut findings = outcome.findings;
     let Some(pass) = pass else {
-        return Assessed { is_model: false, artifact: artifact(outcome.format, len, Metadata::new(), Vec::new()), hashed: 0 };
+        return Assessed {
+            is_model: false,
+            artifact: artifact(outcome.format, len, Metadata::new(), Vec::new()),
+            hashed: 0,
+        };
     };
     for mut hit in pass.hits {
         if let Some(at) = hit.offset {
@@ -111,7 +116,10 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
         findings.push(hit);
     }
     if changed {
-        findings.push(Finding::new(&rules::CHANGED_WHILE_SCANNING, "length, time or content differ from when it was opened"));
+        findings.push(Finding::new(
+            &rules::CHANGED_WHILE_SCANNING,
+            "length, time or content differ from when it was opened",
+        ));
     }
     let mut artifact = artifact(outcome.format, len, outcome.metadata, findings);
     artifact.sha256 = (!changed).then_some(pass.sha256);

@@ -52,7 +52,12 @@ pub fn file(
         at += n as u64;
         progress(n as u64);
     }
-    Ok(Pass { sha256: Sha256::new(hasher.finalize().into()), bytes: at, hits: search.hits, changed: changed || at != len })
+    Ok(Pass {
+        sha256: Sha256::new(hasher.finalize().into()),
+        bytes: at,
+        hits: search.hits,
+        changed: changed || at != len,
+    })
 }
 
 /// Digests and searches content already in memory.
