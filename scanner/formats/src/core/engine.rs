@@ -84,7 +84,7 @@ fn not_a_model(ctx: &mut Inspection<'_>, input: &Input) -> bool {
 /// Whether a file of this name, unrecognised, must be reported as a model
 /// that could not be read. Extensions shared with ordinary programs are not
 /// in the list.
-fn claims_model(name: &FileName) -> bool {
+pub(crate) fn claims_model(name: &FileName) -> bool {
     const CLAIMS: &[&str] = &[
         "safetensors",
         "gguf",

@@ -17,7 +17,7 @@ pub use error::FormatError;
 pub use generic::GENERIC_RULES;
 pub use identify::{identify, triage};
 pub use input::{Input, ReadAt};
-pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, NoContent, Outcome};
+pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, Interest, NoContent, Outcome};
 pub use limits::{Limits, Options};
 pub use reader::Reader;
 pub use sniff::{FileName, Sniff};
