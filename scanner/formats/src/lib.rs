@@ -20,7 +20,7 @@ pub mod formats;
 
 pub use crate::core::{
     Child, Confidence, ContentMatch, ContentScanner, FileName, FormatError, FormatSpec, GENERIC_RULES, Input,
-    Inspection, Interest, Limits, NoContent, Options, Outcome, ReadAt, Reader, Recognise, Scope, Sniff, identify, inspect,
-    triage,
+    Inspection, Interest, Limits, NoContent, Options, Outcome, ReadAt, Reader, Recognise, Scope, Sniff, identify,
+    inspect, triage,
 };
 pub use formats::{FORMATS, rules};

@@ -16,7 +16,12 @@ pub static PATH_TRAVERSAL: Rule = Rule {
     why: "Unpacking writes where the attacker chose: into start-up files, site-packages, another model (zip slip).",
     false_positives: "Backups made with absolute names; whole backups and file-system images are recognised and exempt.",
     remedy: "Do not unpack it. Ask the publisher for an archive without such names.",
-    references: &["CWE-22", "CVE-2007-4559", "CVE-2023-48299", "https://security.snyk.io/research/zip-slip-vulnerability"],
+    references: &[
+        "CWE-22",
+        "CVE-2007-4559",
+        "CVE-2023-48299",
+        "https://security.snyk.io/research/zip-slip-vulnerability",
+    ],
 };
 
 /// A link points outside the target folder.

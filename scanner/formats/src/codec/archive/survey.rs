@@ -6,11 +6,16 @@ use crate::core::Inspection;
 
 /// Most links remembered to see writes through them.
 const LINKS_MAX: usize = 10_000;
+/// Longest path of a link, and the folders in it, that later names are held
+/// against.
+const LINK_BYTES_MAX: usize = 4096;
+const LINK_DEPTH_MAX: usize = 128;
 /// Examples named in one finding.
 const EXAMPLES_MAX: usize = 3;
 /// Executables and libraries from which on an archive is taken for a program.
 const EXECUTABLES_OF_A_PROGRAM: u32 = 4;
-/// Members from which on absolute names in all of them are taken for a backup.
+/// Members from which on an archive without a model may be a backup or a
+/// source package, in which absolute names, links and devices are usual.
 const BACKUP_MEMBERS_MIN: u64 = 20;
 
 /// What one entry is, apart from its content.
@@ -142,12 +147,16 @@ impl Survey {
             self.absolute.report(ctx, &rules::PATH_TRAVERSAL);
         }
         self.hard_link_escapes.report(ctx, &rules::LINK_ESCAPE);
-        // Source archives carry links to places on the packager's machine.
-        if archive_is_zip || ctx.holds_model() || self.members <= BACKUP_MEMBERS_MIN {
+        // Source archives carry links to places on the packager's machine,
+        // backups devices and setuid programs.
+        let telling = ctx.holds_model() || self.members <= BACKUP_MEMBERS_MIN;
+        if archive_is_zip || telling {
             self.link_escapes.report(ctx, &rules::LINK_ESCAPE);
         }
-        self.devices.report(ctx, &rules::DEVICE);
-        self.privileged.report(ctx, &rules::PRIVILEGED);
+        if telling {
+            self.devices.report(ctx, &rules::DEVICE);
+            self.privileged.report(ctx, &rules::PRIVILEGED);
+        }
     }
 
     /// A link that an earlier member put above this name, leading out.
@@ -156,7 +165,8 @@ impl Survey {
             return None;
         }
         let name = clean(name);
-        let at = name.match_indices('/').find(|(at, _)| name.get(..*at).is_some_and(|n| self.links.contains_key(n)));
+        let mut folders = name.match_indices('/').take(LINK_DEPTH_MAX).take_while(|(at, _)| *at <= LINK_BYTES_MAX);
+        let at = folders.find(|(at, _)| name.get(..*at).is_some_and(|n| self.links.contains_key(n)));
         at.and_then(|(at, _)| name.get(..at)).and_then(|n| self.links.get_key_value(n)).map(|(link, _)| link.as_str())
     }
 
@@ -180,8 +190,10 @@ impl Survey {
 }
 
 /// Top folders of Unix file systems.
-const FILE_SYSTEM_FOLDERS: &[&str] =
-    &["bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"];
+const FILE_SYSTEM_FOLDERS: &[&str] = &[
+    "bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys", "tmp", "usr",
+    "var",
+];
 
 /// Members that make an archive a software package: wheel and egg, Java,
 /// Android, iOS, NuGet, browser and editor extension, Office document, conda.

@@ -61,7 +61,7 @@ impl Frames {
                     self.source = Some(source);
                 }
                 Next::Other(source) if self.seen > 0 => {
-                    self.trailing.set(Some(source.get_ref().position() - source.buffer().len() as u64));
+                    self.trailing.set(Some(position(&source)));
                     return Ok(false);
                 }
                 Next::Other(_) => return Err(io::Error::other("another signature")),
@@ -99,18 +99,26 @@ fn skip_zeros(source: &mut Source) -> io::Result<()> {
     }
 }
 
-/// Whether `magic` is next. The buffer may hold fewer bytes at a seam, so it
-/// is refilled by hand.
+/// The next `max` bytes, or all there are, without consuming them. The buffer
+/// may hold fewer at a seam; then it is filled anew.
 fn peek(source: &mut Source, max: usize) -> io::Result<Vec<u8>> {
     if source.buffer().len() < max {
-        let at = source.get_ref().position() - source.buffer().len() as u64;
-        let input = source.get_ref().input().clone();
-        let mut fresh = InputReader::buffered(input);
-        fresh.get_mut().seek(at);
-        fresh.fill_buf()?;
-        *source = fresh;
+        restart(source, position(source));
+        source.fill_buf()?;
     }
     Ok(source.buffer().get(..max).unwrap_or(source.buffer()).to_vec())
+}
+
+/// Offset of the next byte.
+fn position(source: &Source) -> u64 {
+    source.get_ref().position() - source.buffer().len() as u64
+}
+
+/// Goes on at `offset` with an empty buffer.
+fn restart(source: &mut Source, offset: u64) {
+    let mut fresh = InputReader::buffered(source.get_ref().input().clone());
+    fresh.get_mut().seek(offset);
+    *source = fresh;
 }
 
 impl Frame for flate2::bufread::ZlibDecoder<Source> {
@@ -164,14 +172,12 @@ pub(super) fn bzip2(mut source: Source) -> io::Result<Next> {
 /// Steps over a skippable frame (magic 0x184D2A50 to 0x184D2A5F, length, data),
 /// which Zstandard and LZ4 share.
 fn skippable(source: &mut Source, head: &[u8]) -> io::Result<bool> {
-    let [first @ 0x50..=0x5f, 0x2a, 0x4d, 0x18, l0, l1, l2, l3] = *head else { return Ok(false) };
-    let _ = first;
-    let len = u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
-    let at = source.get_ref().position() - source.buffer().len() as u64;
-    let input = source.get_ref().input().clone();
-    let mut next = InputReader::buffered(input);
-    next.get_mut().seek(at + 8 + len);
-    *source = next;
+    let [0x50..=0x5f, 0x2a, 0x4d, 0x18, l0, l1, l2, l3] = *head else { return Ok(false) };
+    let frame = 8 + u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
+    match usize::try_from(frame).ok().filter(|frame| *frame <= source.buffer().len()) {
+        Some(frame) => source.consume(frame),
+        None => restart(source, position(source) + frame),
+    }
     Ok(true)
 }
 

@@ -38,12 +38,9 @@ fn zstd(content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn frames_in_a_row_are_one_content() {
-    for (codec, pack) in [
-        (Codec::Gzip, gzip as fn(&[u8]) -> Vec<u8>),
-        (Codec::Bzip2, bzip2),
-        (Codec::Lz4, lz4),
-        (Codec::Zstd, zstd),
-    ] {
+    for (codec, pack) in
+        [(Codec::Gzip, gzip as fn(&[u8]) -> Vec<u8>), (Codec::Bzip2, bzip2), (Codec::Lz4, lz4), (Codec::Zstd, zstd)]
+    {
         let packed = [pack(b"one "), pack(b"two")].concat();
         assert_eq!(unpacked(codec, &packed), (b"one two".to_vec(), true, None), "{codec:?}");
     }

@@ -23,7 +23,7 @@ fn a_stream_reads_like_its_content_forwards_and_backwards() {
 #[test]
 fn going_back_too_often_is_refused() {
     let input = streamed();
-    let back_and_forth = |i: u64| input.read_vec(if i % 2 == 0 { 8_000_000 } else { 0 }, 10);
+    let back_and_forth = |i: u64| input.read_vec(if i.is_multiple_of(2) { 8_000_000 } else { 0 }, 10);
     assert!((0..20).all(|i| back_and_forth(i).is_ok()));
     assert!((0..200).any(|i| back_and_forth(i).is_err()));
 }

@@ -90,7 +90,10 @@ pub fn is_tar(head: &[u8]) -> bool {
         let version = block.get(262..265).unwrap_or_default();
         return header.checksum_fits || (has_name && matches!(version, [0, b'0', b'0'] | [b' ', b' ', 0]));
     }
-    header.checksum_fits && has_name && header.size.is_some() && block.get(108..116).is_some_and(|f| number(f).is_some())
+    header.checksum_fits
+        && has_name
+        && header.size.is_some()
+        && block.get(108..116).is_some_and(|f| number(f).is_some())
 }
 
 /// Text up to the first NUL.

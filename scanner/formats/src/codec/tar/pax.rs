@@ -16,7 +16,8 @@ impl Records {
         let malformed = |reason: &'static str| FormatError::malformed("pax header", offset, reason);
         let mut records = Self::default();
         while data.first().is_some_and(|b| *b != 0) {
-            let space = memchr::memchr(b' ', data.get(..20).unwrap_or(data)).ok_or(malformed("a record has no length"))?;
+            let space =
+                memchr::memchr(b' ', data.get(..20).unwrap_or(data)).ok_or(malformed("a record has no length"))?;
             let (digits, _) = data.split_at_checked(space).unwrap_or_default();
             let len = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<usize>().ok());
             let len = len.filter(|l| *l > space + 1).ok_or(malformed("a record's length is no number"))?;
@@ -64,7 +65,9 @@ mod tests {
 
     #[test]
     fn lengths_that_lie_are_refused() {
-        for data in [&b"99 path=a\n"[..], b"0 path=a\n", b"x path=a\n", b"2 \n", b"9 path=ab", b"11 size=-1\n", b"7777777"] {
+        for data in
+            [&b"99 path=a\n"[..], b"0 path=a\n", b"x path=a\n", b"2 \n", b"9 path=ab", b"11 size=-1\n", b"7777777"]
+        {
             assert!(Records::parse(data, 0).is_err(), "{}", data.escape_ascii());
         }
     }

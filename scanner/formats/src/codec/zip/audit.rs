@@ -289,7 +289,13 @@ fn compare(member: &Member, header: &LocalHeader, audit: &mut Audit) {
     if either & REFUSING_FLAGS != 0 && audit.flagged.len() < ANOMALIES_MAX {
         audit.flagged.push(member.clone());
     }
-    if !matches!(member.method, 0..=10 | 12 | 14 | 16 | 18..=20 | 93..=98) && !(member.method == 99 && either & 1 != 0) {
+    // APPNOTE 4.4.5; 99 is AES and goes with the encryption flag.
+    let is_known = match member.method {
+        0..=10 | 12 | 14 | 16 | 18..=20 | 93..=98 => true,
+        99 => either & 1 != 0,
+        _ => false,
+    };
+    if !is_known {
         audit.add(AnomalyKind::Method, member.central_header, &member.name, || {
             format!("method {} is none that a writer uses", member.method)
         });

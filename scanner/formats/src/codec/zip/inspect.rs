@@ -11,6 +11,8 @@ const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 const LEFTOVER_BYTES_MAX: u64 = 1 << 20;
 /// Most such members.
 const LEFTOVERS_MAX: usize = 1000;
+/// Most members reported as not readable.
+const UNREADABLE_MAX: usize = 16;
 /// Longest link target read.
 const LINK_BYTES_MAX: usize = 4096;
 /// Examples named in one finding.
@@ -100,12 +102,20 @@ pub fn inspect_archive(ctx: &mut Inspection<'_>, input: &Input, listing: &Listin
     let mut companions = Vec::new();
     let mut named = Vec::new();
     let mut leftovers = Vec::new();
+    let mut unreadable = Vec::new();
     for member in listing.members.iter().chain(&audit.hidden) {
         ctx.work(1)?;
         if member.is_empty() {
             continue;
         }
-        let Ok(head) = listing.peek(ctx, input, member, PEEK_BYTES) else { continue };
+        let head = match listing.peek(ctx, input, member, PEEK_BYTES) {
+            Ok(head) => head,
+            Err(error @ FormatError::Limit { .. }) => return Err(error),
+            Err(error) => {
+                unreadable.push((member, error));
+                continue;
+            }
+        };
         match ctx.interest(&member.name, &head.as_input(member.size)) {
             Interest::Content => inspect_member(ctx, input, listing, member),
             Interest::Document if head.complete || head.bytes.trim_ascii_start().starts_with(b"<") => {}
@@ -129,6 +139,12 @@ pub fn inspect_archive(ctx: &mut Inspection<'_>, input: &Input, listing: &Listin
         report_differences(ctx, input, listing, &audit, &survey);
     } else if let Some(overlap) = audit.anomalies.iter().find(|a| a.kind == AnomalyKind::Overlap) {
         ctx.find(&rules::OVERLAP, overlap.offset, format!("`{}` {}", overlap.member, overlap.detail));
+    }
+    let beside_model = ctx.holds_model() || ctx.claims_model();
+    for (member, error) in unreadable.iter().take(UNREADABLE_MAX) {
+        if beside_model || ctx.interest(&member.name, &Input::bytes(Vec::new())) == Interest::Named {
+            ctx.within(&member.name, &Input::bytes(Vec::new()), |ctx, _| ctx.stopped(error));
+        }
     }
     if !survey.is_program() {
         let small = |m: &&Member| m.size <= LEFTOVER_BYTES_MAX && m.method != 0;
@@ -184,7 +200,8 @@ fn inspect_around(ctx: &mut Inspection<'_>, input: &Input, audit: &Audit) {
         let head = part.head(PEEK_BYTES).unwrap_or_default();
         let name = if range.start == 0 { "(before the archive)" } else { "(after the archive)" };
         let wanted = match ctx.interest(name, &part) {
-            Interest::Content => !head.starts_with(b"PK") && !(range.start == 0 && archive::is_executable(&head)),
+            Interest::Content if head.starts_with(b"PK") => false,
+            Interest::Content => range.start > 0 || !archive::is_executable(&head),
             Interest::Companion => range.start > 0,
             _ => false,
         };

@@ -86,7 +86,9 @@ impl Listing {
     pub fn read(input: &Input) -> Result<Self, FormatError> {
         let (mut listing, stopped) = match end::find(input) {
             Ok(end) => Self::from_end(input, &end),
-            Err(error) => (Self { end_record: input.len(), central_start: input.len(), ..Self::default() }, Some(error)),
+            Err(error) => {
+                (Self { end_record: input.len(), central_start: input.len(), ..Self::default() }, Some(error))
+            }
         };
         if let Some(error) = stopped {
             recover(&mut listing, input)?;

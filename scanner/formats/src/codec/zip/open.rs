@@ -33,7 +33,7 @@ impl Listing {
         input: &Input,
         member: &Member,
     ) -> Result<(Input, Option<FormatError>), FormatError> {
-        let Packed { raw, codec, stopped } = packed(input, member)?;
+        let Packed { raw, codec, stopped } = self.packed(input, member)?;
         let Some(codec) = codec else {
             if stopped.is_none() {
                 self.check_stored(ctx, member, &raw)?;
@@ -69,7 +69,7 @@ impl Listing {
         member: &Member,
         max: usize,
     ) -> Result<Head, FormatError> {
-        let Packed { raw, codec, stopped } = packed(input, member)?;
+        let Packed { raw, codec, stopped } = self.packed(input, member)?;
         if let Some(codec) = codec {
             return stream::head(ctx, codec.open(raw), max);
         }
@@ -80,7 +80,7 @@ impl Listing {
     /// Whether a member whose flags say encrypted is in fact plain, so that
     /// loaders that ignore the flags read it (CVE-2025-1945).
     pub(super) fn is_plain(&self, ctx: &mut Inspection<'_>, input: &Input, member: &Member) -> bool {
-        let Ok(Packed { raw, codec, stopped: None }) = packed(input, member) else { return false };
+        let Ok(Packed { raw, codec, stopped: None }) = self.packed(input, member) else { return false };
         match codec {
             // Encryption as in APPNOTE 6.1 adds a header of twelve bytes.
             None => raw.len() == member.size,
@@ -120,31 +120,38 @@ impl Listing {
             ctx.find(&rules::SIZE_LIES, member.central_header, detail);
         }
     }
-}
 
-fn packed(input: &Input, member: &Member) -> Result<Packed, FormatError> {
-    let header = local::header(input, member.local_header)?;
-    let (raw, stopped) = match input.slice(header.data, member.compressed_size) {
-        Some(raw) => (raw, None),
-        None => (input.tail_from(header.data), Some(FormatError::truncated("member data", header.data))),
-    };
-    let codec = match member.method {
-        0 => None,
-        8 => Some(Codec::Deflate),
-        12 => Some(Codec::Bzip2),
-        14 => Some(Codec::ZipLzma(if member.flags & 2 != 0 { u64::MAX } else { member.size })),
-        93 => Some(Codec::Zstd),
-        95 => Some(Codec::Xz),
-        // A method nobody knows over bytes that are plainly there.
-        _ if member.flags & 1 == 0 && member.size == member.compressed_size && stopped.is_none() => None,
-        method => {
-            let reason = if method == 99 {
-                "encrypted (AES)".to_owned()
-            } else {
-                format!("method {method} cannot be unpacked here")
-            };
-            return Err(FormatError::malformed("compression method", member.central_header, reason));
-        }
-    };
-    Ok(Packed { raw, codec, stopped })
+    fn packed(&self, input: &Input, member: &Member) -> Result<Packed, FormatError> {
+        let header = local::header(input, member.local_header)?;
+        let (raw, stopped) = match input.slice(header.data, member.compressed_size) {
+            Some(raw) => (raw, None),
+            None => {
+                // Up to the directory, so that the archive is not found in itself.
+                let end =
+                    if self.central_start > header.data { self.central_start.min(input.len()) } else { input.len() };
+                let rest = input.slice(header.data, end.saturating_sub(header.data));
+                let rest = rest.unwrap_or_else(|| input.tail_from(input.len()));
+                (rest, Some(FormatError::truncated("member data", header.data)))
+            }
+        };
+        let codec = match member.method {
+            0 => None,
+            8 => Some(Codec::Deflate),
+            12 => Some(Codec::Bzip2),
+            14 => Some(Codec::ZipLzma(if member.flags & 2 != 0 { u64::MAX } else { member.size })),
+            93 => Some(Codec::Zstd),
+            95 => Some(Codec::Xz),
+            // A method nobody knows over bytes that are plainly there.
+            _ if member.flags & 1 == 0 && member.size == member.compressed_size && stopped.is_none() => None,
+            method => {
+                let reason = if method == 99 {
+                    "encrypted (AES)".to_owned()
+                } else {
+                    format!("method {method} cannot be unpacked here")
+                };
+                return Err(FormatError::malformed("compression method", member.central_header, reason));
+            }
+        };
+        Ok(Packed { raw, codec, stopped })
+    }
 }

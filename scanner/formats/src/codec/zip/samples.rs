@@ -30,7 +30,7 @@ impl Member {
             flags: 0,
             local_flags: 0,
             crc32: crc32fast::hash(content),
-            size: content.len() as u32,
+            size: u32::try_from(content.len()).unwrap(),
             data: content.to_vec(),
             external_attributes: 0o100_644 << 16,
             in_directory: true,
@@ -78,13 +78,13 @@ impl Archive {
         let mut offset = 0u32;
         for m in &self.members {
             if !m.shares_data {
-                offset = (out.len() - base) as u32;
+                offset = u32::try_from(out.len() - base).unwrap();
                 out.extend(b"PK\x03\x04\x14\0");
                 out.extend(m.local_flags.to_le_bytes());
                 out.extend(m.local_method.to_le_bytes());
                 out.extend([0, 0, 0x21, 0]);
                 fields(&mut out, m);
-                out.extend((m.local_name.len() as u16).to_le_bytes());
+                out.extend(short(m.local_name.len()));
                 out.extend([0, 0]);
                 out.extend(&m.local_name);
                 out.extend(&m.data);
@@ -95,23 +95,23 @@ impl Archive {
                 central.extend(m.method.to_le_bytes());
                 central.extend([0, 0, 0x21, 0]);
                 fields(&mut central, m);
-                central.extend((m.name.len() as u16).to_le_bytes());
+                central.extend(short(m.name.len()));
                 central.extend([0; 8]);
                 central.extend(m.external_attributes.to_le_bytes());
                 central.extend(offset.to_le_bytes());
                 central.extend(&m.name);
             }
         }
-        let start = (out.len() - base) as u32;
-        let count = self.members.iter().filter(|m| m.in_directory).count() as u16;
-        let count = self.count.unwrap_or(count);
+        let start = u32::try_from(out.len() - base).unwrap();
+        let count = self.members.iter().filter(|m| m.in_directory).count();
+        let count = self.count.map_or(short(count), u16::to_le_bytes);
         out.extend(&central);
         out.extend(b"PK\x05\x06\0\0\0\0");
-        out.extend(count.to_le_bytes());
-        out.extend(count.to_le_bytes());
-        out.extend((central.len() as u32).to_le_bytes());
+        out.extend(count);
+        out.extend(count);
+        out.extend(long(central.len()));
         out.extend(start.to_le_bytes());
-        out.extend((self.comment.len() as u16).to_le_bytes());
+        out.extend(short(self.comment.len()));
         out.extend(&self.comment);
         out.extend(&self.suffix);
         out
@@ -120,6 +120,14 @@ impl Archive {
 
 fn fields(out: &mut Vec<u8>, m: &Member) {
     out.extend(m.crc32.to_le_bytes());
-    out.extend((m.data.len() as u32).to_le_bytes());
+    out.extend(long(m.data.len()));
     out.extend(m.size.to_le_bytes());
+}
+
+fn short(n: usize) -> [u8; 2] {
+    u16::try_from(n).unwrap().to_le_bytes()
+}
+
+fn long(n: usize) -> [u8; 4] {
+    u32::try_from(n).unwrap().to_le_bytes()
 }

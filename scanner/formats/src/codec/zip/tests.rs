@@ -99,7 +99,7 @@ fn a_directory_where_only_unshifted_offsets_lead_is_found() {
     let second = Archive::of(&[a()]).bytes();
     let mut bytes = [first, second].concat();
     let end = bytes.len() - 22;
-    bytes[end + 16..end + 20].copy_from_slice(&(directory_at as u32).to_le_bytes());
+    bytes[end + 16..end + 20].copy_from_slice(&u32::try_from(directory_at).unwrap().to_le_bytes());
     let size = bytes[end + 12];
     assert_eq!(size, 47);
     bytes[end + 12] = 47;

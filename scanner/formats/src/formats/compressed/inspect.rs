@@ -67,11 +67,15 @@ fn unpack(ctx: &mut Inspection<'_>, input: &Input, codec: Codec, name: &str) -> 
     let trailing = Trailing::default();
     let packed = input.clone();
     let noting = Rc::clone(&trailing);
-    let (content, stopped) =
-        stream::unpack(ctx, move || codec.open_noting(packed.clone(), Rc::clone(&noting)))?;
+    let (content, stopped) = stream::unpack(ctx, move || codec.open_noting(packed.clone(), Rc::clone(&noting)))?;
     let child = ctx.child(name, &content);
-    if is_compressed(child.format) && content.len() > NESTED_BYTES_MIN.max(input.len().saturating_mul(NESTED_RATIO_MAX)) {
-        ctx.find(&BOMB, 0, format!("{} compressed bytes are themselves compressed data of {}", input.len(), content.len()));
+    if is_compressed(child.format) && content.len() > NESTED_BYTES_MIN.max(input.len().saturating_mul(NESTED_RATIO_MAX))
+    {
+        ctx.find(
+            &BOMB,
+            0,
+            format!("{} compressed bytes are themselves compressed data of {}", input.len(), content.len()),
+        );
     }
     if let Some(part) = trailing.get().and_then(|end| input.slice(end, input.len().saturating_sub(end)))
         && !part.is_empty()

@@ -67,7 +67,9 @@ fn bzip2(sniff: &Sniff<'_>) -> Confidence {
 /// byte, which is zero. So `file` and libarchive tell it.
 fn lzma(sniff: &Sniff<'_>) -> Confidence {
     let dictionary = sniff.u32_le(1).unwrap_or(0);
-    let usual = dictionary >= 1 << 12 && (dictionary.count_ones() == 1 || (dictionary & (dictionary << 1)).count_ones() == 1 && dictionary.count_ones() == 2);
+    let usual = dictionary >= 1 << 12
+        && (dictionary.count_ones() == 1
+            || (dictionary & (dictionary << 1)).count_ones() == 1 && dictionary.count_ones() == 2);
     let len = sniff.u64_le(5).unwrap_or(0);
     let fits = sniff.starts_with(&[0x5d])
         && usual

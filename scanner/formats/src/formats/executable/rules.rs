@@ -39,7 +39,11 @@ pub static STARTUP_HOOK: Rule = Rule {
     why: "Unpacking is enough to be attacked later, without the model ever being loaded.",
     false_positives: "Files of virtual environments; those that packaging tools write are recognised and exempt.",
     remedy: "Remove it, and find out where it came from.",
-    references: &["https://docs.python.org/3/library/site.html", "CWE-829", "https://attack.mitre.org/techniques/T1546/018/"],
+    references: &[
+        "https://docs.python.org/3/library/site.html",
+        "CWE-829",
+        "https://attack.mitre.org/techniques/T1546/018/",
+    ],
 };
 
 /// A script that attacks.

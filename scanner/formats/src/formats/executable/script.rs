@@ -4,9 +4,8 @@ use crate::formats::executable::{report, rules};
 /// Bytes of a script looked through.
 const SCRIPT_BYTES_MAX: usize = 1 << 20;
 /// Extensions that a shell runs by name.
-const EXTENSIONS: &[&str] = &[
-    "sh", "bash", "zsh", "command", "bat", "cmd", "ps1", "psm1", "vbs", "vbe", "jse", "wsf", "hta", "desktop", "reg",
-];
+const EXTENSIONS: &[&str] =
+    &["sh", "bash", "zsh", "command", "bat", "cmd", "ps1", "psm1", "vbs", "vbe", "jse", "wsf", "hta", "desktop", "reg"];
 
 /// Shell, batch, PowerShell and Windows Script Host. Python has its own.
 pub static SCRIPT: FormatSpec = FormatSpec {
@@ -55,24 +54,24 @@ fn attack(line: &str) -> Option<&'static str> {
         return None;
     }
     let powershell = any(&["powershell", "pwsh"]);
-    let network_shell = any(&["nc ", "ncat ", "netcat "]);
-    if any(&["/dev/tcp/", "/dev/udp/"]) && any(&["bash", "sh ", "exec", ">&"]) {
-        Some("a reverse shell")
-    } else if network_shell && any(&[" -e ", " -c /bin", "--exec", "--sh-exec", "/bin/sh |", "|/bin/sh", "| /bin/sh"]) {
-        Some("a reverse shell")
-    } else if has(&["mkfifo", "/bin/"]) && network_shell {
-        Some("a reverse shell")
-    } else if has(&["socat", "exec:", "tcp"]) {
-        Some("a reverse shell")
-    } else if powershell && any(&[" -enc", " -ec ", "encodedcommand", "frombase64string"]) {
-        Some("an encoded PowerShell command")
-    } else if any(&["iex", "invoke-expression"]) && any(&["downloadstring", "invoke-webrequest", "iwr ", "frombase64string"]) {
-        Some("a downloaded or encoded command, run at once")
-    } else if has(&["base64", "|"]) && any(&["-d", "--decode"]) && any(&["| sh", "|sh", "| bash", "|bash"]) {
-        Some("an encoded command, run at once")
-    } else if has(&["certutil", "-urlcache"]) || has(&["bitsadmin", "/transfer"]) || has(&["mshta", "http"]) {
-        Some("a download by a tool that is not for it")
-    } else {
-        None
-    }
+    let network_tool = line
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-')))
+        .any(|word| matches!(word.rsplit('/').next(), Some("nc" | "ncat" | "netcat" | "nc.exe" | "ncat.exe")));
+    let to_socket = any(&["/dev/tcp/", "/dev/udp/"]) && any(&["bash", "sh ", "exec", ">&"]);
+    let to_network_tool = network_tool
+        && (any(&[" -e ", " -c /bin", "--exec", "--sh-exec", "/bin/sh |", "|/bin/sh", "| /bin/sh"])
+            || has(&["mkfifo", "/bin/"]));
+    let download = any(&["downloadstring", "invoke-webrequest", "iwr ", "frombase64string"]);
+    let to_shell = any(&["| sh", "|sh", "| bash", "|bash"]);
+    let kinds = [
+        ("a reverse shell", to_socket || to_network_tool || has(&["socat", "exec:", "tcp"])),
+        ("an encoded PowerShell command", powershell && any(&[" -enc", " -ec ", "encodedcommand", "frombase64string"])),
+        ("a downloaded or encoded command, run at once", any(&["iex", "invoke-expression"]) && download),
+        ("an encoded command, run at once", line.contains("base64") && any(&["-d", "--decode"]) && to_shell),
+        (
+            "a download by a tool that is not for it",
+            has(&["certutil", "-urlcache"]) || has(&["bitsadmin", "/transfer"]) || has(&["mshta", "http"]),
+        ),
+    ];
+    kinds.into_iter().find(|(_, found)| *found).map(|(what, _)| what)
 }

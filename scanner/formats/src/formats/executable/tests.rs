@@ -56,7 +56,12 @@ fn reverse_shells_and_hidden_commands_are_attacks() {
         let outcome = inspect_bytes("run.sh", format!("#!/bin/sh\n{line}\n").as_bytes());
         assert_eq!(verdict(&outcome), Verdict::Malicious, "{line}");
     }
-    for line in ["curl -fsSL https://example.invalid/install.sh | sh", "python train.py --lr 1e-4", "# nc -e /bin/sh", "rsync -e ssh a b"] {
+    for line in [
+        "curl -fsSL https://example.invalid/install.sh | sh",
+        "python train.py --lr 1e-4",
+        "# nc -e /bin/sh",
+        "rsync -e ssh a b",
+    ] {
         let outcome = inspect_bytes("run.sh", format!("#!/bin/sh\n{line}\n").as_bytes());
         assert_eq!(verdict(&outcome), Verdict::Clean, "{line}");
     }

@@ -52,7 +52,20 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
 
 /// Whether a name is that of a file which PyTorch or pickle would load.
 pub(super) fn is_model_name(name: &FileName) -> bool {
-    name.has_extension(&["pt", "pth", "bin", "ckpt", "pkl", "pickle", "joblib", "dill", "model", "safetensors", "keras", "h5"])
+    name.has_extension(&[
+        "pt",
+        "pth",
+        "bin",
+        "ckpt",
+        "pkl",
+        "pickle",
+        "joblib",
+        "dill",
+        "model",
+        "safetensors",
+        "keras",
+        "h5",
+    ])
 }
 
 fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {

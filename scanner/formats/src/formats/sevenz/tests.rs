@@ -5,7 +5,8 @@ use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};
 
 /// Variable-length number (`7zFormat.txt`, "REAL_UINT64").
 fn number(n: usize) -> Vec<u8> {
-    if n < 0x80 { vec![n as u8] } else { vec![0x80 | (n >> 8) as u8, n as u8] }
+    let [high, low] = u16::try_from(n).unwrap().to_be_bytes();
+    if n < 0x80 { vec![low] } else { vec![0x80 | high, low] }
 }
 
 /// An archive with one file, stored by the copy coder.

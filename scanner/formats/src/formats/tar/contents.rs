@@ -103,9 +103,12 @@ pub fn inspect<S: Contents>(ctx: &mut Inspection<'_>, source: S, purpose: Purpos
     let is_model = purpose.is_model();
     if ctx.holds_model() || is_model {
         state.report(ctx);
-        if is_model || !state.survey.is_program() {
-            for (name, content) in std::mem::take(&mut state.kept_back) {
-                ctx.work(1)?;
+    }
+    if is_model || !state.survey.is_program() {
+        let beside_model = ctx.holds_model() || is_model;
+        for (name, content) in std::mem::take(&mut state.kept_back) {
+            ctx.work(1)?;
+            if beside_model || ctx.interest(&name, &content) == Interest::Named {
                 ctx.child(&name, &content);
             }
         }
@@ -178,7 +181,7 @@ impl Contained {
     }
 
     /// Keeps an entry for after the walk, when it is known whether a model
-    /// lies beside it. From a stream its content is taken along, since going
+    /// lies beside it, and whether the archive is a program. From a stream its content is taken along, since going
     /// back would unpack everything again; of a program the head is enough.
     fn keep_back(&mut self, entry: &Entry, content: Input, is_stream: bool) -> Result<(), FormatError> {
         let io = |source| FormatError::Io { offset: entry.data, source };
@@ -215,7 +218,7 @@ impl Contained {
             _ => Surveyed::File,
         };
         self.survey.add(&entry.name, kind, entry.mode, entry.header);
-        let mut add = |list: &mut Vec<(u64, String)>, text: String| {
+        let add = |list: &mut Vec<(u64, String)>, text: String| {
             if list.len() < EXAMPLES_MAX {
                 list.push((entry.header, text));
             }
@@ -224,7 +227,10 @@ impl Contained {
             add(&mut self.checksum_wrong, format!("`{}`", entry.name));
         }
         if let Some(other) = entry.other_size {
-            add(&mut self.sizes_differ, format!("`{}`: {} by the pax header, {other} by its own", entry.name, entry.size));
+            add(
+                &mut self.sizes_differ,
+                format!("`{}`: {} by the pax header, {other} by its own", entry.name, entry.size),
+            );
         }
         if entry.after_end {
             add(&mut self.after_end, format!("`{}`", entry.name));

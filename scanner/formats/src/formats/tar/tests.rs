@@ -44,7 +44,9 @@ fn what_leads_out_is_malicious() {
 
 #[test]
 fn devices_and_setuid_programs_are_suspicious() {
-    for sample in [header("null", b'3', 0, "", 0o666), header("pipe", b'6', 0, "", 0o666), header("su", b'0', 0, "", 0o4755)] {
+    for sample in
+        [header("null", b'3', 0, "", 0o666), header("pipe", b'6', 0, "", 0o666), header("su", b'0', 0, "", 0o4755)]
+    {
         assert_eq!(verdict(&inspect_bytes("a.tar", &archive(&[sample.to_vec()]))), Verdict::Suspicious);
     }
 }

@@ -11,7 +11,7 @@ use crate::formats::tar::contents::{self, Purpose};
 pub static FORMAT: FormatSpec = FormatSpec {
     id: "pytorch-tar",
     name: "PyTorch tar (before 0.1.2)",
-    extensions: &["pt", "pth", "tar"],
+    extensions: &["pt", "pth"],
     runs_code: true,
     is_model: true,
     scope: Scope::Anywhere,
@@ -66,11 +66,7 @@ fn content(input: &Input, entry: &Entry) -> Input {
 }
 
 /// Reads one pickle after another, with what `between` steps over after each.
-fn streams(
-    ctx: &mut Inspection<'_>,
-    content: &Input,
-    between: Between,
-) -> Result<(), FormatError> {
+fn streams(ctx: &mut Inspection<'_>, content: &Input, between: Between) -> Result<(), FormatError> {
     let mut at = 0;
     for index in 0..STREAMS_MAX {
         if at >= content.len() {

@@ -53,7 +53,9 @@ fn large_members_of_no_interest_are_not_unpacked() {
 
 #[test]
 fn programs_and_scripts_beside_a_model_are_suspicious() {
-    for (name, content) in [("run.sh", b"#!/bin/sh\necho\n".as_slice()), ("ops.so", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0")] {
+    for (name, content) in
+        [("run.sh", b"#!/bin/sh\necho\n".as_slice()), ("ops.so", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0")]
+    {
         let (verdict, rules) = hits(&with(Member::stored(name, content)));
         assert_eq!(verdict, Verdict::Suspicious, "{name}");
         assert!(rules.iter().any(|r| r == "executable-in-model-archive"), "{rules:?}");
@@ -62,7 +64,8 @@ fn programs_and_scripts_beside_a_model_are_suspicious() {
 
 #[test]
 fn software_that_carries_a_model_along_is_clean() {
-    let mut members = vec![Member::deflated("pkg/model.nemo", &model()), Member::stored("pkg-1.0.dist-info/RECORD", b"x")];
+    let mut members =
+        vec![Member::deflated("pkg/model.nemo", &model()), Member::stored("pkg-1.0.dist-info/RECORD", b"x")];
     members.push(Member::stored("pkg/native.so", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"));
     let outcome = inspect_bytes("pkg-1.0-py3-none-any.whl", &Archive::of(&members).bytes());
     assert!(outcome.is_model);
@@ -86,16 +89,15 @@ fn what_readers_see_differently_is_suspicious_beside_a_model() {
         assert!(rules.iter().any(|r| r == rule), "{rule} not in {rules:?}");
         assert!(verdict >= Verdict::Suspicious, "{rule}");
     }
-    let (_, rules) = hits(&Archive::of(&[Member::deflated("model.nemo", &model()), a(), Member::stored("a.txt", b"other")]));
+    let (_, rules) =
+        hits(&Archive::of(&[Member::deflated("model.nemo", &model()), a(), Member::stored("a.txt", b"other")]));
     assert!(rules.iter().any(|r| r == "zip-duplicate-name"));
 }
 
 #[test]
 fn a_wrong_checksum_does_not_keep_a_model_from_being_inspected() {
-    let archive = Archive::of(&[
-        Member::deflated("model.nemo", &model()).but(|m| m.crc32 ^= 1),
-        Member::stored("b", b"x"),
-    ]);
+    let archive =
+        Archive::of(&[Member::deflated("model.nemo", &model()).but(|m| m.crc32 ^= 1), Member::stored("b", b"x")]);
     let (verdict, rules) = hits(&archive);
     assert_eq!((verdict, rules), (Verdict::Suspicious, vec!["zip-bad-crc".to_owned()]));
 }
@@ -116,7 +118,7 @@ fn a_flag_that_says_encrypted_does_not_hide_a_model() {
 
 #[test]
 fn real_encryption_is_unknown() {
-    let noise: Vec<u8> = (0..100u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..100u32).map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     let member = Member::deflated("x", b"plain").but(|m| {
         m.data = noise;
         (m.flags, m.local_flags) = (1, 1);
@@ -132,7 +134,8 @@ fn hidden_models_are_found() {
         Archive::of(&[Member::stored("a", b"1"), hidden.clone()]),
         Archive::of(&[hidden, Member::stored("a", b"1")]),
         Archive::of(&[Member::stored("a", b"1")]).but(|z| z.suffix = model()),
-        Archive::of(&[Member::stored("a", b"1")]).but(|z| z.suffix = Archive::of(&[Member::stored("m", &model())]).bytes()),
+        Archive::of(&[Member::stored("a", b"1")])
+            .but(|z| z.suffix = Archive::of(&[Member::stored("m", &model())]).bytes()),
     ] {
         hits(&archive);
     }
@@ -142,18 +145,25 @@ fn hidden_models_are_found() {
 fn names_that_lead_out_are_malicious_even_without_a_model() {
     for name in ["../../x", "/etc/cron.d/x", "C:\\x", "\\\\host\\x", "..\\..\\x", "a/../../x"] {
         let outcome = inspect_bytes("a.zip", &Archive::of(&[Member::stored(name, b"x")]).bytes());
-        assert_eq!((verdict(&outcome), rules(&outcome)), (Verdict::Malicious, vec!["archive-path-traversal"]), "{name}");
+        assert_eq!(
+            (verdict(&outcome), rules(&outcome)),
+            (Verdict::Malicious, vec!["archive-path-traversal"]),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn links_that_lead_out_are_malicious_and_others_are_not() {
-    let link = |name: &str, target: &str| Member::stored(name, target.as_bytes()).but(|m| m.external_attributes = 0o120_777 << 16);
+    let link = |name: &str, target: &str| {
+        Member::stored(name, target.as_bytes()).but(|m| m.external_attributes = 0o120_777 << 16)
+    };
     let out = inspect_bytes("a.zip", &Archive::of(&[link("w", "/etc/passwd")]).bytes());
     assert_eq!(rules(&out), ["archive-link-escape"]);
     let through = [link("d", "/tmp"), Member::stored("d/x", b"x")];
     assert!(rules(&inspect_bytes("a.zip", &Archive::of(&through).bytes())).contains(&"archive-write-through-link"));
-    let framework = [Member::stored("F/Versions/A/x", b"x"), link("F/Versions/Current", "A"), link("F/x", "Versions/Current/x")];
+    let framework =
+        [Member::stored("F/Versions/A/x", b"x"), link("F/Versions/Current", "A"), link("F/x", "Versions/Current/x")];
     assert_eq!(inspect_bytes("a.zip", &Archive::of(&framework).bytes()).findings, []);
 }
 
@@ -208,6 +218,9 @@ fn every_method_is_unpacked() {
 
 #[test]
 fn damage_is_survived() {
-    survives_damage("a.zip", &with(Member::stored("run.sh", b"#!/bin/sh\n")).but(|z| z.comment = b"comment".into()).bytes());
+    survives_damage(
+        "a.zip",
+        &with(Member::stored("run.sh", b"#!/bin/sh\n")).but(|z| z.comment = b"comment".into()).bytes(),
+    );
     survives_damage("a.pt", &with(Member::deflated("b", b"bb").but(|m| m.in_directory = false)).bytes());
 }
