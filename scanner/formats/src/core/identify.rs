@@ -1,4 +1,4 @@
-use crate::codec::{json, xml, zip};
+use crate::codec::{json, tar, xml, zip};
 use crate::core::{Confidence, FileName, FormatSpec, Input, Recognise, Scope, Sniff};
 use crate::formats::FORMATS;
 
@@ -14,7 +14,7 @@ const JSON_BYTES_MAX: usize = 16 << 20;
 pub fn triage(sniff: &Sniff<'_>) -> bool {
     FORMATS.iter().any(|f| match f.recognise {
         Recognise::Bytes(recognise) => f.scope == Scope::Anywhere && recognise(sniff) > Confidence::No,
-        Recognise::Zip(_) | Recognise::Json(_) | Recognise::XmlRoot(_) => false,
+        Recognise::Zip(_) | Recognise::Tar(_) | Recognise::Json(_) | Recognise::XmlRoot(_) => false,
     })
 }
 
@@ -44,6 +44,7 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
     };
     Ok(Some(match spec.id {
         "zip" | "llamafile" => refine_zip(input).unwrap_or(spec),
+        "tar" => refine_tar(input).unwrap_or(spec),
         "json" if confidence > Confidence::No => refine_json(input, name)?.unwrap_or(spec),
         "xml" => refine_xml(input).unwrap_or(spec),
         _ => spec,
@@ -66,6 +67,15 @@ fn refine_zip(input: &Input) -> Option<&'static FormatSpec> {
     let listing = zip::Listing::read(input).ok()?;
     best(|f| match f.recognise {
         Recognise::Zip(recognise) => recognise(&listing),
+        _ => Confidence::No,
+    })
+    .map(|(_, spec)| spec)
+}
+
+fn refine_tar(input: &Input) -> Option<&'static FormatSpec> {
+    let listing = tar::Listing::read(input).ok()?;
+    best(|f| match f.recognise {
+        Recognise::Tar(recognise) => recognise(&listing),
         _ => Confidence::No,
     })
     .map(|(_, spec)| spec)

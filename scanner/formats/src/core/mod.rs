@@ -18,7 +18,7 @@ pub use error::FormatError;
 pub use generic::GENERIC_RULES;
 pub use identify::{identify, is_companion, triage};
 pub use input::{Input, ReadAt};
-pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, NoContent, Outcome};
+pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, Interest, NoContent, Outcome};
 pub use limits::{Limits, Options};
 pub use parser::Parser;
 pub use reader::Reader;

@@ -4,17 +4,43 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod compressed;
+mod executable;
 mod json;
+mod nemo;
 pub mod pickle;
+mod rar;
+mod sevenz;
+pub mod tar;
+mod torch_tar;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &nemo::FORMAT,
+    &torch_tar::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
     &zip::FORMAT,
+    &tar::FORMAT,
+    &sevenz::FORMAT,
+    &rar::FORMAT,
+    &compressed::GZIP,
+    &compressed::BZIP2,
+    &compressed::XZ,
+    &compressed::ZSTD,
+    &compressed::LZ4,
+    &compressed::LZMA,
+    &compressed::ZLIB,
+    // What only matters beside a model.
+    &executable::HOOK,
+    &executable::ELF,
+    &executable::PE,
+    &executable::MACH_O,
+    &executable::SHORTCUT,
+    &executable::SCRIPT,
 ];
 
 /// The format of this id.
