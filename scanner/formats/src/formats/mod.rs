@@ -5,12 +5,17 @@ use weighbridge_types::Rule;
 use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod json;
+mod npy;
 pub mod pickle;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &npy::FORMAT,
+    &pickle::FORMAT,
+    &pickle::JOBLIB,
+    &pickle::SKLEARN,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
