@@ -8,6 +8,7 @@ mod compressed;
 mod executable;
 mod json;
 mod nemo;
+mod npy;
 pub mod pickle;
 mod rar;
 mod sevenz;
@@ -20,6 +21,10 @@ mod zip;
 pub static FORMATS: &[&FormatSpec] = &[
     &nemo::FORMAT,
     &torch_tar::FORMAT,
+    &npy::FORMAT,
+    &pickle::FORMAT,
+    &pickle::JOBLIB,
+    &pickle::SKLEARN,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
