@@ -4,6 +4,7 @@
 pub mod jinja;
 pub mod json;
 pub mod marshal;
+pub mod python;
 pub mod stream;
 pub mod xml;
 pub mod zip;
