@@ -5,12 +5,32 @@ use weighbridge_types::Rule;
 use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod json;
+mod npz;
 pub mod pickle;
+mod python;
+mod pytorch_legacy;
+mod pytorch_zip;
+mod skops;
+mod torch7;
+mod torch_export;
+mod torch_package;
+mod torchscript;
+mod torchserve_mar;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &pytorch_legacy::FORMAT,
+    &torchserve_mar::FORMAT,
+    &torch_export::FORMAT,
+    &torchscript::FORMAT,
+    &torch_package::FORMAT,
+    &pytorch_zip::FORMAT,
+    &skops::FORMAT,
+    &npz::FORMAT,
+    &torch7::FORMAT,
+    &python::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,

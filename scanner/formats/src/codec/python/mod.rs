@@ -24,6 +24,12 @@ use walk::{Known, Walker};
 pub use danger::Danger;
 pub use judge::{Trust, inspect, report};
 
+/// What a call of the function `path` (`os.system`) can do, if it matters.
+#[must_use]
+pub fn danger_of(path: &str) -> Option<Danger> {
+    danger::classify(path)
+}
+
 /// Longest source analysed, bytes; what lies beyond is reported.
 pub const SOURCE_BYTES_MAX: usize = 2 << 20;
 /// Bytes of constants computed for each byte of source.
