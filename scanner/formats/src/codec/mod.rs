@@ -6,6 +6,7 @@ pub mod decompress;
 pub mod jinja;
 pub mod json;
 pub mod marshal;
+pub mod python;
 pub mod stream;
 pub mod tar;
 pub mod xml;

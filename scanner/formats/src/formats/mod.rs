@@ -9,11 +9,21 @@ mod executable;
 mod json;
 mod nemo;
 mod npy;
+mod npz;
 pub mod pickle;
 mod rar;
 mod sevenz;
 pub mod tar;
 mod torch_tar;
+mod python;
+mod pytorch_legacy;
+mod pytorch_zip;
+mod skops;
+mod torch7;
+mod torch_export;
+mod torch_package;
+mod torchscript;
+mod torchserve_mar;
 mod xml;
 mod zip;
 
@@ -25,6 +35,16 @@ pub static FORMATS: &[&FormatSpec] = &[
     &pickle::FORMAT,
     &pickle::JOBLIB,
     &pickle::SKLEARN,
+    &pytorch_legacy::FORMAT,
+    &torchserve_mar::FORMAT,
+    &torch_export::FORMAT,
+    &torchscript::FORMAT,
+    &torch_package::FORMAT,
+    &pytorch_zip::FORMAT,
+    &skops::FORMAT,
+    &npz::FORMAT,
+    &torch7::FORMAT,
+    &python::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,

@@ -180,3 +180,30 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     }
     Ok(())
 }
+
+/// Who reads a pickle, and so what its names may mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Python's `pickle`.
+    #[default]
+    Python,
+    /// The C++ unpickler of TorchScript: `__torch__.…` names are types of the
+    /// archive's own code, `torch.jit._pickle.…` builds typed lists.
+    TorchScript,
+    /// `torch.package`: unknown modules are sources of the same archive, which
+    /// are inspected by themselves.
+    Packaged,
+}
+
+/// As [`inspect_stream`], for a stream read by `dialect`.
+///
+/// # Errors
+/// As [`inspect_stream`].
+pub fn inspect_stream_as(
+    ctx: &mut Inspection<'_>,
+    input: &Input,
+    start: u64,
+    _dialect: Dialect,
+) -> Result<Facts, FormatError> {
+    inspect_stream(ctx, input, start)
+}
