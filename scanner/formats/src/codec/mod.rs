@@ -1,6 +1,7 @@
 //! Encodings that several formats share: containers, serialisations, source
 //! text. Nothing here knows what a model is.
 
+pub mod hdf5;
 pub mod jinja;
 pub mod json;
 pub mod marshal;
