@@ -31,3 +31,30 @@ pub mod pickle {
     /// Names that stored code cannot use without attention.
     pub const WORDS: &str = include_str!("pickle/words.txt");
 }
+
+/// Code objects that CPython's `marshal` stores.
+pub mod marshal {
+    /// Names that give dangerous code away, one a line; those after `?` count
+    /// only together.
+    pub const NAMES: &str = include_str!("marshal/names.txt");
+    /// Pieces of text that do.
+    pub const TEXTS: &str = include_str!("marshal/texts.txt");
+}
+
+/// Configurations of Keras models.
+pub mod keras {
+    /// Classes of Keras and its sister libraries, one a line.
+    pub const CLASSES: &str = include_str!("keras/classes.txt");
+    /// Other names of such classes.
+    pub const ALIASES: &str = include_str!("keras/aliases.txt");
+    /// Functions that configurations name.
+    pub const FUNCTIONS: &str = include_str!("keras/functions.txt");
+    /// Functions and classes of Keras that no configuration names honestly.
+    pub const UNSAFE: &str = include_str!("keras/unsafe.txt");
+    /// Python modules whose objects no configuration names honestly.
+    pub const MODULES: &str = include_str!("keras/modules.txt");
+    /// Python builtins that no configuration names honestly.
+    pub const BUILTINS: &str = include_str!("keras/builtins.txt");
+    /// TensorFlow operations that read, write, load or run something else.
+    pub const OPERATIONS: &str = include_str!("keras/operations.txt");
+}

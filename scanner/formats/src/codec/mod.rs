@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod decompress;
+pub mod hdf5;
 pub mod jinja;
 pub mod json;
 pub mod marshal;
