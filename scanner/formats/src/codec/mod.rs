@@ -3,7 +3,9 @@
 
 pub mod jinja;
 pub mod json;
+pub mod location;
 pub mod marshal;
+pub mod protobuf;
 pub mod stream;
 pub mod xml;
 pub mod zip;

@@ -5,12 +5,14 @@ use weighbridge_types::Rule;
 use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod json;
+mod onnx;
 pub mod pickle;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &onnx::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
