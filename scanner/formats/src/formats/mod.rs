@@ -7,12 +7,16 @@ use crate::core::{FormatSpec, GENERIC_RULES};
 mod json;
 mod onnx;
 pub mod pickle;
+mod tf_graphdef;
+mod tf_savedmodel;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
     &onnx::FORMAT,
+    &tf_savedmodel::FORMAT,
+    &tf_graphdef::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
