@@ -4,11 +4,18 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod caffe;
+mod cntk;
+mod coreml;
 mod json;
 mod onnx;
+mod paddle;
 pub mod pickle;
+mod sentencepiece;
+mod tf_checkpoint;
 mod tf_graphdef;
 mod tf_savedmodel;
+mod tfhub;
 mod xml;
 mod zip;
 
@@ -16,6 +23,13 @@ mod zip;
 pub static FORMATS: &[&FormatSpec] = &[
     &onnx::FORMAT,
     &tf_savedmodel::FORMAT,
+    &coreml::FORMAT,
+    &paddle::FORMAT,
+    &caffe::FORMAT,
+    &cntk::FORMAT,
+    &sentencepiece::FORMAT,
+    &tf_checkpoint::FORMAT,
+    &tfhub::FORMAT,
     &tf_graphdef::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,

@@ -4,6 +4,8 @@ use super::DEPTH_MAX;
 
 /// Bytes of the longest varint (64 bits in groups of 7).
 const VARINT_BYTES_MAX: u32 = 10;
+/// Messages gathered by [`Message::descend`].
+pub const DESCEND_MAX: usize = 100_000;
 
 /// The body of a message: a range of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,36 @@ impl Message {
     /// As [`Self::prefix`].
     pub fn text(&self, r: &mut Reader<'_>, max: usize, field: &'static str) -> Result<String, FormatError> {
         Ok(String::from_utf8_lossy(&self.prefix(r, max, field)?).into_owned())
+    }
+
+    /// The bodies of all fields along a path of field numbers, at most
+    /// [`DESCEND_MAX`] of each.
+    ///
+    /// # Errors
+    /// As [`Fields::next`].
+    pub fn descend(
+        &self,
+        ctx: &mut Inspection<'_>,
+        r: &mut Reader<'_>,
+        path: &[u32],
+    ) -> Result<Vec<Message>, FormatError> {
+        let mut level = vec![*self];
+        for number in path {
+            let mut next = Vec::new();
+            for message in level {
+                let mut fields = message.fields();
+                while let Some(field) = fields.next(ctx, r)? {
+                    if let Value::Bytes(inner) = field.value
+                        && field.number == *number
+                        && next.len() < DESCEND_MAX
+                    {
+                        next.push(inner);
+                    }
+                }
+            }
+            level = next;
+        }
+        Ok(level)
     }
 
     /// The part of `input` it covers.

@@ -164,8 +164,10 @@ impl<'a> Judge<'a> {
                 (!inline).then_some(&rules::FILE_READ)
             }
             Class::Dataset if path.asset => None,
-            Class::Dataset if is_constant && is_deployed => Some(&rules::FILE_READ),
-            Class::Dataset => Some(&rules::DATASET),
+            Class::Dataset if is_deployed && (is_constant || self.run_by(&call.node, function) == RunBy::Users) => {
+                Some(&rules::FILE_READ)
+            }
+            Class::Dataset | Class::Pipeline => Some(&rules::DATASET),
             Class::Table => (leaves && !path.asset).then_some(&rules::TABLE_FILE),
             Class::Write => Some(&rules::FILE_WRITE),
             Class::Summary => Some(&rules::SUMMARY),
@@ -185,6 +187,7 @@ impl<'a> Judge<'a> {
     /// Savers are in every model; what matters is who runs them.
     fn checkpoint_rule(&self, call: &Call, is_constant: bool, leaves: bool, run_by: RunBy) -> Option<&'static Rule> {
         match (call.class, run_by) {
+            (Class::Restore, RunBy::Users) if is_constant => Some(&rules::FILE_READ),
             (Class::Restore, RunBy::Users) => Some(&rules::CHECKPOINT_READ),
             (Class::Restore, _) => None,
             (_, RunBy::Users | RunBy::Restorer) if is_constant || call.class == Class::Merge => {

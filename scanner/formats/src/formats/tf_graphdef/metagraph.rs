@@ -338,22 +338,6 @@ impl<'a> MetaGraph<'a> {
         body: Message,
         path: &[u32],
     ) -> Result<Vec<Message>, FormatError> {
-        let mut level = vec![body];
-        for number in path {
-            let mut next = Vec::new();
-            for message in level {
-                let mut fields = message.fields();
-                while let Some(field) = fields.next(ctx, &mut self.nodes.r)? {
-                    if let Value::Bytes(inner) = field.value
-                        && field.number == *number
-                        && next.len() < ENTRIES_MAX
-                    {
-                        next.push(inner);
-                    }
-                }
-            }
-            level = next;
-        }
-        Ok(level)
+        body.descend(ctx, &mut self.nodes.r, path)
     }
 }

@@ -43,6 +43,8 @@ pub enum Class {
     Write,
     /// Reads training data.
     Dataset,
+    /// Makes training data.
+    Pipeline,
     /// Reads a vocabulary, usually an asset of the model.
     Table,
     /// Writes a checkpoint.
@@ -90,6 +92,7 @@ impl Class {
             "read" => Self::Read,
             "write" => Self::Write,
             "dataset" => Self::Dataset,
+            "pipeline" => Self::Pipeline,
             "table" => Self::Table,
             "save" => Self::Save,
             "restore" => Self::Restore,

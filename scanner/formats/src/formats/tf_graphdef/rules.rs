@@ -70,7 +70,7 @@ pub static DATASET: Rule = Rule {
     severity: Severity::Medium,
     verdict: Verdict::Suspicious,
     title: "graph with an input pipeline",
-    what: "An operator reads training data from files.",
+    what: "An operator reads training data from files or draws it from a generator.",
     why: "A model for inference has no need to; whoever runs the pipeline reads those files.",
     false_positives: "Graphs dumped during training (`graph.pbtxt`) hold their input pipeline.",
     remedy: "Use a graph exported for inference.",
