@@ -6,10 +6,15 @@ use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod compressed;
 mod executable;
+mod caffe;
+mod cntk;
+mod coreml;
 mod json;
 mod nemo;
 mod npy;
 mod npz;
+mod onnx;
+mod paddle;
 pub mod pickle;
 mod rar;
 mod sevenz;
@@ -24,6 +29,11 @@ mod torch_export;
 mod torch_package;
 mod torchscript;
 mod torchserve_mar;
+mod sentencepiece;
+mod tf_checkpoint;
+mod tf_graphdef;
+mod tf_savedmodel;
+mod tfhub;
 mod xml;
 mod zip;
 
@@ -45,6 +55,16 @@ pub static FORMATS: &[&FormatSpec] = &[
     &npz::FORMAT,
     &torch7::FORMAT,
     &python::FORMAT,
+    &onnx::FORMAT,
+    &tf_savedmodel::FORMAT,
+    &coreml::FORMAT,
+    &paddle::FORMAT,
+    &caffe::FORMAT,
+    &cntk::FORMAT,
+    &sentencepiece::FORMAT,
+    &tf_checkpoint::FORMAT,
+    &tfhub::FORMAT,
+    &tf_graphdef::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,

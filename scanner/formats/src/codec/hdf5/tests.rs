@@ -19,7 +19,7 @@ fn dump() {
                 let s: String = format!("{:?}", d.storage).chars().take(150).collect();
                 let (r, e) = file.chunk_ranges(d);
                 println!("    # {} {:?} {} filters {:?} ext {:?} chunks {} {:?}", d.datatype.name(), d.shape, s, d.filters.iter().map(|f| f.id).collect::<Vec<_>>(), d.external, r.len(), e);
-                if !d.is_numeric() { crate::core::testing::with_ctx(|ctx| {
+                if !d.is_numeric() { crate::core::testing::with_inspection(|ctx| {
                     let data = file.small_data(ctx, d, 1 << 20);
                     println!("    = {:?}", data.map(|d2| d2.map(|raw| file.elements(&d.datatype, &raw))));
                 }); }

@@ -1,7 +1,7 @@
 use base64::Engine;
 
 use super::*;
-use crate::core::testing::with_ctx;
+use crate::core::testing::with_inspection;
 
 /// `lambda x: __import__('os').system('touch marker') or x` and
 /// `lambda x, k=2: [y**k for y in x] and sum(x, {'a': 1.5, …}['a'])`, marshalled by each Python.
@@ -37,7 +37,7 @@ fn says_what_dangerous_code_reaches_for_and_leaves_tensors_alone() {
         assert!(judge::judge(&read(&harmless).unwrap()).is_none(), "{version}");
         let shown = judge::judge(&read(&dangerous).unwrap()).unwrap().to_string();
         assert!(shown.contains("`system`") && shown.contains("`__import__`"), "{version}: {shown}");
-        with_ctx(|ctx| assert!(inspect(ctx, &dangerous, "test"), "{version}"));
+        with_inspection(|ctx| assert!(inspect(ctx, &dangerous, "test"), "{version}"));
     }
 }
 

@@ -143,7 +143,7 @@ fn embedded_payloads_are_handed_on() {
 
 /// Verdict and rules for `source` as a module that a loader imports.
 fn judged(source: &str, trust: Trust) -> (weighbridge_types::Verdict, Vec<String>) {
-    let outcome = testing::with_ctx(|ctx| {
+    let outcome = testing::with_inspection(|ctx| {
         inspect(ctx, source, "", trust);
         ctx.shared.outcome.take()
     });
