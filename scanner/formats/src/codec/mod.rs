@@ -5,5 +5,6 @@ pub mod jinja;
 pub mod json;
 pub mod marshal;
 pub mod stream;
+pub mod tensors;
 pub mod xml;
 pub mod zip;

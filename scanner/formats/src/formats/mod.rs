@@ -4,13 +4,23 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod ggml;
+mod gguf;
 mod json;
+pub(crate) mod llamafile;
 pub mod pickle;
+mod safetensors;
+mod safetensors_index;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &gguf::FORMAT,
+    &safetensors::FORMAT,
+    &safetensors_index::FORMAT,
+    &ggml::FORMAT,
+    &llamafile::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
