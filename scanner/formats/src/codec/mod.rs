@@ -12,5 +12,6 @@ pub mod python;
 pub mod protobuf;
 pub mod stream;
 pub mod tar;
+pub mod tensors;
 pub mod xml;
 pub mod zip;

@@ -9,12 +9,15 @@ mod executable;
 mod caffe;
 mod cntk;
 mod coreml;
+mod ggml;
+mod gguf;
 mod json;
 mod nemo;
 mod npy;
 mod npz;
 mod onnx;
 mod paddle;
+pub(crate) mod llamafile;
 pub mod pickle;
 mod rar;
 mod sevenz;
@@ -34,6 +37,8 @@ mod tf_checkpoint;
 mod tf_graphdef;
 mod tf_savedmodel;
 mod tfhub;
+mod safetensors;
+mod safetensors_index;
 mod xml;
 mod zip;
 
@@ -65,6 +70,11 @@ pub static FORMATS: &[&FormatSpec] = &[
     &tf_checkpoint::FORMAT,
     &tfhub::FORMAT,
     &tf_graphdef::FORMAT,
+    &gguf::FORMAT,
+    &safetensors::FORMAT,
+    &safetensors_index::FORMAT,
+    &ggml::FORMAT,
+    &llamafile::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
