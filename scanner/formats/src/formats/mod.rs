@@ -4,13 +4,45 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod adapter_config;
+mod chat_template;
+mod diffusers;
+pub(crate) mod hf_config;
 mod json;
+mod mlc;
+mod mlflow;
+mod model_card;
+mod model_signing;
+mod modelfile;
+mod oci;
 pub mod pickle;
+mod requirements;
+mod sentence_transformers;
+mod tokenizer;
 mod xml;
+mod yaml_config;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    // Beside weights, as text: by their keys, then by their names.
+    &adapter_config::FORMAT,
+    &oci::FORMAT,
+    &model_signing::FORMAT,
+    &mlc::FORMAT,
+    &diffusers::FORMAT,
+    &tokenizer::FORMAT,
+    &hf_config::FORMAT,
+    &sentence_transformers::FORMAT,
+    &mlflow::FORMAT,
+    &modelfile::FORMAT,
+    &chat_template::FORMAT,
+    &chat_template::OTHER,
+    &model_card::FORMAT,
+    &requirements::FORMAT,
+    &yaml_config::CALLING,
+    &yaml_config::CALLING_JSON,
+    &yaml_config::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
