@@ -28,6 +28,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     // Beside weights, as text: by their keys, then by their names.
     &adapter_config::FORMAT,
     &oci::FORMAT,
+    &oci::KITFILE,
     &model_signing::FORMAT,
     &mlc::FORMAT,
     &diffusers::FORMAT,

@@ -1,5 +1,7 @@
 //! Keys of a configuration that loaders turn into calls.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::codec::config::callables::{Callable, code_mark, judge, looks_like_command};
@@ -20,6 +22,8 @@ const RUN_AT_ONCE: &[&str] =
 const ARGUMENTS_SHOWN_MAX: usize = 300;
 /// Most notes (verdict clean) raised for one document.
 const NOTES_MAX: usize = 12;
+/// Most interpolations resolved in one name.
+const INTERPOLATIONS_MAX: usize = 16;
 /// Longest dotted name judged; longer ones are text.
 const NAME_MAX: usize = 512;
 
@@ -35,8 +39,9 @@ const DECISIVE: &[&str] =
 pub fn inspect(ctx: &mut Inspection<'_>, value: &Value, place: &str) -> Result<(), FormatError> {
     let mut notes = 0;
     let evaluates = is_monai(value);
+    let root = value;
     walk(ctx, &Place::root(place), value, &mut |ctx, place, value| match value {
-        Value::Object(map) => object(ctx, place, map, &mut notes),
+        Value::Object(map) => object(ctx, place, map, root, &mut notes),
         Value::String(text) => expression(ctx, place, text, evaluates, &mut notes),
         _ => {}
     })
@@ -64,10 +69,10 @@ pub fn replaced_as_object(key: &str, replaced: &Value) -> Value {
     Value::Object(Map::from_iter([(key.to_owned(), replaced.clone())]))
 }
 
-fn object(ctx: &mut Inspection<'_>, place: &Place<'_>, map: &Map<String, Value>, notes: &mut usize) {
+fn object(ctx: &mut Inspection<'_>, place: &Place<'_>, map: &Map<String, Value>, root: &Value, notes: &mut usize) {
     for key in CALLS {
         if let Some(Value::String(name)) = map.get(*key) {
-            report(ctx, place, key, name, map, notes);
+            report(ctx, place, key, &interpolated(name, map, root), map, notes);
             if LOOKUPS.contains(&name.as_str())
                 && let Some(Value::String(path)) = map.get("path")
             {
@@ -95,6 +100,34 @@ fn object(ctx: &mut Inspection<'_>, place: &Place<'_>, map: &Map<String, Value>,
         let detail = format!("{place}: `py/reduce` of {}", excerpt(reduce, ARGUMENTS_SHOWN_MAX));
         ctx.find(&rules::UNUSUAL_CALLABLE, None, detail);
     }
+}
+
+/// `name` with plain interpolations (`${a.b}`, `${.sibling}`) replaced by the
+/// text they stand for; others are left.
+fn interpolated<'a>(name: &'a str, map: &Map<String, Value>, root: &Value) -> Cow<'a, str> {
+    let mut name = Cow::Borrowed(name);
+    // Each round replaces one; circles end here.
+    for _ in 0..INTERPOLATIONS_MAX {
+        let Some((before, inner, after)) = innermost(&name) else { break };
+        let found = if inner.starts_with('.') {
+            map.get(inner.trim_start_matches('.'))
+        } else {
+            inner.split('.').try_fold(root, |value, key| value.get(key))
+        };
+        let Some(found) = found.and_then(Value::as_str).filter(|f| f.len() <= NAME_MAX) else { break };
+        name = Cow::Owned(format!("{before}{found}{after}"));
+        if name.len() > NAME_MAX * 4 {
+            break;
+        }
+    }
+    name
+}
+
+/// The last `${` of `text` with what is before, in and behind it.
+fn innermost(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.rsplit_once("${")?;
+    let (inner, after) = rest.split_once('}')?;
+    Some((before, inner, after))
 }
 
 /// Judges `name` and reports it with its arguments.

@@ -23,7 +23,7 @@ pub(super) fn search(text: &str, document: &mut Document) {
         if line.starts_with('#') {
             continue;
         }
-        for mark in ["!!python/", "tag:yaml.org,2002:python/", "!apply:", "!new:"] {
+        for mark in ["!!python/", "tag:yaml.org,2002:python/", "!apply:", "!applyref:", "!new:"] {
             let Some(at) = line.find(mark) else { continue };
             let run = line.get(at..).unwrap_or_default();
             let tag: String =

@@ -20,7 +20,7 @@ const PYTHON_NAMES: &[(&str, bool)] = &[
 ];
 
 /// HyperPyYAML (SpeechBrain): `!new:torch.nn.Linear`, `!apply:torch.manual_seed`.
-const HYPERPYYAML: &[&str] = &["!new:", "!apply:", "!name:", "!module:"];
+const HYPERPYYAML: &[&str] = &["!new:", "!apply:", "!applyref:", "!name:", "!module:"];
 
 /// Java and Ruby classes of published deserialisation attacks.
 const GADGETS: &[&str] = &[

@@ -7,7 +7,7 @@ mod rules;
 
 use serde_json::Value;
 
-use crate::codec::json;
+use crate::codec::{json, yaml};
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 
 /// Largest manifest read, bytes: registries refuse more than 4 MiB (OCI
@@ -32,6 +32,31 @@ pub static FORMAT: FormatSpec = FormatSpec {
         &rules::CODE_LAYER,
     ],
 };
+
+/// Registry entry of KitOps' Kitfile.
+pub static KITFILE: FormatSpec = FormatSpec {
+    id: "kitfile",
+    name: "Kitfile",
+    extensions: &[],
+    runs_code: false,
+    is_model: false,
+    scope: Scope::Anywhere,
+    recognise: Recognise::Bytes(recognise_kitfile),
+    inspect: inspect_kitfile,
+    rules: &[],
+};
+
+fn recognise_kitfile(sniff: &Sniff<'_>) -> Confidence {
+    let named = ["kitfile", "kitfile.yaml", "kitfile.yml"].contains(&sniff.name.as_str());
+    if named && sniff.contains(b"manifestVersion") { Confidence::Likely } else { Confidence::No }
+}
+
+fn inspect_kitfile(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
+    let document = yaml::parse(input)?;
+    yaml::inspect(ctx, &document)?;
+    config::inspect(ctx, config::Kind::KitOps, document.first())?;
+    document.stopped.map_or(Ok(()), Err)
+}
 
 fn recognise(value: &Value, _: &Sniff<'_>) -> Confidence {
     if manifest::is_manifest(value) || config::kind(value).is_some() { Confidence::Certain } else { Confidence::No }

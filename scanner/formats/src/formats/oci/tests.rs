@@ -67,6 +67,9 @@ fn configurations_give_facts() {
     assert_eq!(verdict(&cloud), Verdict::Clean);
     let kit = inspected(&json!({"manifestVersion": "1.0.0", "model": {"name": "m", "path": "../../x"}}));
     assert_eq!(rules(&kit), ["oci-path-outside"]);
+    let kitfile =
+        inspect_bytes("Kitfile", b"manifestVersion: 1.0.0\nmodel: {path: ./m}\ncode:\n- path: /etc/cron.d/x\n");
+    assert_eq!((kitfile.format, rules(&kitfile)), (Some("kitfile"), vec!["oci-path-outside"]));
 }
 
 #[test]

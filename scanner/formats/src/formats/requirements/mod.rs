@@ -4,8 +4,10 @@
 mod lines;
 mod rules;
 mod sources;
+mod toml;
 
 use serde_json::Value;
+use weighbridge_types::LinkKind;
 
 use crate::codec::yaml;
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
@@ -33,6 +35,8 @@ enum Syntax {
     Lines,
     /// Conda's and MLflow's `dependencies`.
     Conda,
+    /// Conda's cousin: BentoML's `python.packages`.
+    Bento,
     /// Requirements as quoted strings.
     Toml,
     /// Requirements as indented lines.
@@ -43,6 +47,7 @@ enum Syntax {
 fn syntax(name: &str) -> Option<Syntax> {
     match name {
         "conda.yaml" | "conda.yml" | "environment.yaml" | "environment.yml" | "python_env.yaml" => Some(Syntax::Conda),
+        "bentofile.yaml" | "bentofile.yml" => Some(Syntax::Bento),
         "pyproject.toml" | "pipfile" => Some(Syntax::Toml),
         "setup.cfg" => Some(Syntax::Ini),
         _ => {
@@ -57,7 +62,8 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
     match syntax(sniff.name.as_str()) {
         // Above other YAML of the same name.
         Some(Syntax::Conda) if sniff.contains(b"dependencies:") => Confidence::Likely,
-        Some(Syntax::Conda) | None => Confidence::No,
+        Some(Syntax::Bento) if sniff.contains(b"service:") => Confidence::Likely,
+        Some(Syntax::Conda | Syntax::Bento) | None => Confidence::No,
         Some(_) if sniff.head.is_empty() || sniff.head.contains(&0) => Confidence::No,
         Some(_) => Confidence::Plausible,
     }
@@ -73,23 +79,14 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
                 lines::inspect(ctx, line.trim())?;
             }
         }
-        Syntax::Toml => {
-            for quoted in text.lines().filter(|l| !l.trim_start().starts_with('#')).flat_map(quoted) {
-                lines::inspect(ctx, quoted)?;
-            }
-        }
+        Syntax::Toml => toml::inspect(ctx, &text)?,
+        Syntax::Bento => bento(ctx, &text)?,
         Syntax::Conda => conda(ctx, &text)?,
     }
     if input.len() > LIST_BYTES_MAX as u64 {
         return Err(FormatError::limit("requirements_bytes_max", LIST_BYTES_MAX as u64));
     }
     Ok(())
-}
-
-/// Strings between quotes on one line.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    let quote = if line.contains('"') { '"' } else { '\'' };
-    line.split(quote).skip(1).step_by(2)
 }
 
 fn conda(ctx: &mut Inspection<'_>, text: &str) -> Result<(), FormatError> {
@@ -109,6 +106,29 @@ fn conda(ctx: &mut Inspection<'_>, text: &str) -> Result<(), FormatError> {
             }
             _ => {}
         }
+    }
+    document.stopped.map_or(Ok(()), Err)
+}
+
+/// `bentofile.yaml`: what is installed into the service's image.
+fn bento(ctx: &mut Inspection<'_>, text: &str) -> Result<(), FormatError> {
+    let document = yaml::parse_text(text);
+    yaml::inspect(ctx, &document)?;
+    let python = document.first().get("python").unwrap_or(&Value::Null);
+    let texts = |key: &str| match python.get(key) {
+        Some(Value::String(text)) => vec![text.as_str()],
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    for package in texts("packages") {
+        lines::inspect(ctx, package)?;
+    }
+    for key in ["index_url", "extra_index_url", "find_links"] {
+        texts(key).into_iter().for_each(|url| sources::index(ctx, key, url));
+    }
+    texts("trusted_host").into_iter().for_each(|host| sources::trusted_host(ctx, host));
+    if let Some(script) = document.first().pointer("/docker/setup_script").and_then(Value::as_str) {
+        ctx.link(LinkKind::Code, script);
     }
     document.stopped.map_or(Ok(()), Err)
 }

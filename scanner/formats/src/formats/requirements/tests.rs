@@ -52,6 +52,25 @@ fn sources_that_nobody_vouches_for_are_suspicious() {
 }
 
 #[test]
+fn project_files_give_requirements_and_sources_but_links_are_links() {
+    let project = |text: &str| inspect_bytes("pyproject.toml", text.as_bytes());
+    let honest = "[project]\ndependencies = [\"numpy>=1\", \"x @ file:///y\"]\n[project.urls]\nhomepage = \"https://pkg.example.net\"\nurl = \"http://pkg.example.net\"\n";
+    assert!(project(honest).findings.is_empty());
+    for text in [
+        "[[tool.uv.index]]\nurl = \"https://packages.example.net/simple\"\n",
+        "[tool.poetry.dependencies]\nx = { git = \"https://git.example.net/x.git\" }\n",
+        "dependencies = ['x @ http://h.example.net/x.whl']\n",
+    ] {
+        assert_eq!(rules(&project(text)), ["requirements-untrusted-source"], "{text}");
+    }
+    let bento = inspect_bytes(
+        "bentofile.yaml",
+        b"service: s:svc\npython:\n  packages: [torch, litellm==1.82.8]\n  index_url: http://h.example.net/simple\n",
+    );
+    assert_eq!(rules(&bento), ["requirements-compromised-release", "requirements-untrusted-source"]);
+}
+
+#[test]
 fn repositories_on_known_hosts_are_a_note() {
     for text in
         ["git+https://github.com/huggingface/transformers.git@main", "flash_attn @ https://github.com/Dao-AILab/x.whl"]

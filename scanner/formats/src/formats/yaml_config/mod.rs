@@ -52,11 +52,14 @@ pub static CALLING_JSON: FormatSpec = FormatSpec {
 const NAMES: &[&str] = &["model_config.yaml", "hparams.yaml", "hyperparams.yaml"];
 /// What stands in text that builds objects when it is read.
 const CALLS: &[&[u8]] = &[
-    b"_target_",
-    b"_component_",
+    b"_target_:",
+    b"_target_\":",
+    b"_target_':",
+    b"_component_:",
     b"!!python/",
     b"tag:yaml.org,2002:python/",
     b"!apply:",
+    b"!applyref:",
     b"!new:",
     b"!!javax.",
     b"!ruby/object",
@@ -64,8 +67,6 @@ const CALLS: &[&[u8]] = &[
 /// Keys of JSON that do.
 const CALLING_KEYS: &[&str] =
     &["_target_", "_component_", "py/reduce", "py/object", "py/function", "py/type", "py/repr"];
-/// Most values of a JSON document searched for them.
-const JSON_VALUES_MAX: usize = 200_000;
 /// Largest JSON document inspected, bytes.
 const JSON_BYTES_MAX: usize = 16 << 20;
 
@@ -92,12 +93,7 @@ fn recognise_calling(sniff: &Sniff<'_>) -> Confidence {
 
 fn recognise_json(value: &Value, _: &Sniff<'_>) -> Confidence {
     let mut queue = vec![value];
-    let mut seen = 0;
     while let Some(value) = queue.pop() {
-        seen += 1;
-        if seen > JSON_VALUES_MAX {
-            break;
-        }
         match value {
             Value::Array(items) => queue.extend(items),
             Value::Object(map) => {

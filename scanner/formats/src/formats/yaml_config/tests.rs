@@ -16,6 +16,10 @@ fn targets_that_run_commands_are_malicious_with_their_arguments_as_evidence() {
         "x:\n  _target_: hydra.utils.get_method\n  path: os.system\n",
         "model:\n  target: subprocess.Popen\n  params: {args: id}\n",
         "target: os.system\n",
+        "name: os.system\nmodel:\n  _target_: ${name}\n  command: 'true'\n",
+        "lib: {root: os}\nfn: ${lib.root}.system\nmodel: {_target_: \"${fn}\"}\n",
+        "model: {kind: os.system, _target_: \"${.kind}\"}\n",
+        "model: !applyref:os.system [id]\n",
         "trainer:\n  class_path: os.system\n  init_args: {command: id}\n",
         "m: {_component_: importlib.import_module, name: evil}\n",
         "a: ${eval:'__import__(\"os\").system(\"true\")'}\n",
@@ -38,6 +42,9 @@ fn configurations_of_honest_models_are_clean() {
         "model:\n  _component_: torchtune.models.llama3.llama3_8b\n",
         "target: socket.io\nhost: {target: code.visualstudio.com}\n",
         "key: value\n",
+        "cls: torch.nn.Linear\nmodel: {_target_: \"${cls}\"}\nother: {_target_: \"${elsewhere.cls}\"}\n",
+        "a: ${b}\nb: ${a}\nmodel: {_target_: \"${a}\"}\n",
+        "my_custom_target_types: 1\n",
     ] {
         let outcome = yaml(source);
         assert_eq!(verdict(&outcome), Verdict::Clean, "{source}: {:?}", outcome.findings);
