@@ -144,7 +144,8 @@ fn report(
         match code_mark(name) {
             Some(_) => Callable::Dangerous("is code itself"),
             None if name.contains("${") => Callable::Known,
-            None => Callable::Unusual("is not a name"),
+            None if key == "py/repr" => Callable::Unusual("is evaluated"),
+            None => Callable::Unknown,
         }
     } else {
         judge(name)

@@ -139,7 +139,10 @@ impl Token {
             && entropy(body) >= if short { ENTROPY_MIN_SHORT } else { ENTROPY_MIN }
             && (short || body.bytes().any(|b| b.is_ascii_digit()) && body.bytes().any(|b| b.is_ascii_alphabetic()))
             && !is_placeholder(body)
-            && !text.bytes().nth(self.prefix.len() + body.len()).is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !text
+                .as_bytes()
+                .get(self.prefix.len() + body.len())
+                .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
     }
 }
 

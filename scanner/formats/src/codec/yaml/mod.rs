@@ -3,12 +3,15 @@
 //! expanded.
 
 mod builder;
+mod indent;
 mod raw;
 pub mod rules;
 mod scalar;
 mod tags;
 
-use saphyr_parser::{Event, Parser};
+use std::borrow::Cow;
+
+use saphyr_parser::{Event, Parser, ScanError};
 use serde_json::Value;
 
 use crate::codec::config::instantiate;
@@ -17,6 +20,8 @@ use crate::core::{FormatError, Input, Inspection};
 /// Largest document read, bytes. A flow sequence is held as tokens until it
 /// ends, near a hundred bytes for each of these.
 pub const BYTES_MAX: usize = 2 << 20;
+/// Most bytes parsed again with lines indented as PyYAML takes them.
+const REPARSED_BYTES_MAX: usize = 16 << 20;
 /// Nodes after expansion from which aliases are a bomb, when there are also
 /// [`EXPANSION_RATIO_MIN`] times as many as before.
 const EXPANDED_NODES_MAX: u64 = 1_000_000;
@@ -79,26 +84,56 @@ pub fn parse(input: &Input) -> Result<Document, FormatError> {
 /// As [`parse`], for text in memory of at most about [`BYTES_MAX`].
 #[must_use]
 pub fn parse_text(text: &str) -> Document {
-    let mut builder = builder::Builder::default();
-    let mut stopped = None;
-    for event in Parser::new_from_str(text) {
-        let step = match event {
-            Ok((Event::StreamEnd, _)) => break,
-            Ok((event, _)) => builder.take(event),
-            Err(error) => {
-                Err(FormatError::malformed("yaml", offset(text, error.marker().index()), error.info().to_owned()))
-            }
+    let mut lenient = Cow::Borrowed(text);
+    let mut reparsed = 0;
+    loop {
+        let (mut document, stopped) = build(&lenient);
+        let Some(Stopped::Syntax(error)) = stopped else {
+            document.stopped = match stopped {
+                Some(Stopped::Limit(limit)) => Some(limit),
+                _ => None,
+            };
+            return searched(text, document);
         };
-        if let Err(error) = step {
-            stopped = Some(error);
-            break;
+        let at = offset(&lenient, error.marker().index());
+        reparsed += lenient.len();
+        if reparsed < REPARSED_BYTES_MAX
+            && let Some(mended) = indent::mended(&lenient, at, &error)
+        {
+            lenient = Cow::Owned(mended);
+            continue;
+        }
+        document.stopped = Some(FormatError::malformed("yaml", at as u64, error.info().to_owned()));
+        return searched(text, document);
+    }
+}
+
+/// Why the parser's events ended before the text did.
+enum Stopped {
+    Syntax(ScanError),
+    Limit(FormatError),
+}
+
+fn build(text: &str) -> (Document, Option<Stopped>) {
+    let mut builder = builder::Builder::default();
+    for event in Parser::new_from_str(text) {
+        let stopped = match event {
+            Ok((Event::StreamEnd, _)) => break,
+            Ok((event, _)) => builder.take(event).err().map(Stopped::Limit),
+            Err(error) => Some(Stopped::Syntax(error)),
+        };
+        if stopped.is_some() {
+            return (builder.finish(), stopped);
         }
     }
-    let mut document = builder.finish();
-    if stopped.is_some() {
+    (builder.finish(), None)
+}
+
+/// A document that stopped early, with what the plain text holds.
+fn searched(text: &str, mut document: Document) -> Document {
+    if document.stopped.is_some() {
         raw::search(text, &mut document);
     }
-    document.stopped = stopped;
     document
 }
 
@@ -138,8 +173,8 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// Byte offset of the character `index` of `text`.
-fn offset(text: &str, index: usize) -> u64 {
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at) as u64
+fn offset(text: &str, index: usize) -> usize {
+    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
 }
 
 #[cfg(test)]

@@ -50,6 +50,21 @@ fn tags_are_given_in_full_whatever_their_spelling() {
 }
 
 #[test]
+fn continuation_lines_are_read_at_any_column_as_pyyaml_reads_them() {
+    let doc = parsed("a:\n  b: \"dict(\n    x,\n )\"\n  c: 'it''s\n\n 1'\n  d: [\n 1,\n  2\n]\n  e: {\nx: y\n}\n");
+    assert!(doc.stopped.is_none(), "{:?}", doc.stopped);
+    assert_eq!(doc.first(), &json!({"a": {"b": "dict( x, )", "c": "it's\n1", "d": [1, 2], "e": {"x": "y"}}}));
+    let hidden = "a:\n  b: \"x\n y\"\n  c:\n    ? _target_\n    : os.system\n";
+    assert_eq!(verdict(&inspected(hidden)), Verdict::Malicious);
+}
+
+#[test]
+fn lines_that_cannot_be_mended_end_within_bounds() {
+    let doc = parsed(&format!("a:\n  b: [\n{}", "1,\n".repeat(50_000)));
+    assert!(doc.stopped.is_some());
+}
+
+#[test]
 fn python_tags_that_call_are_malicious() {
     for source in [
         "a: !!python/object/apply:os.system ['touch /tmp/marker']\n",
