@@ -4,6 +4,8 @@
 pub mod archive;
 pub mod decompress;
 pub mod hdf5;
+pub mod config;
+pub mod indicators;
 pub mod jinja;
 pub mod json;
 pub mod location;
@@ -14,4 +16,5 @@ pub mod stream;
 pub mod tar;
 pub mod tensors;
 pub mod xml;
+pub mod yaml;
 pub mod zip;

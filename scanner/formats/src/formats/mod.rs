@@ -11,6 +11,10 @@ mod cntk;
 mod coreml;
 mod ggml;
 mod gguf;
+mod adapter_config;
+mod chat_template;
+mod diffusers;
+pub(crate) mod hf_config;
 mod json;
 mod nemo;
 mod npy;
@@ -18,6 +22,12 @@ mod npz;
 mod onnx;
 mod paddle;
 pub(crate) mod llamafile;
+mod mlc;
+mod mlflow;
+mod model_card;
+mod model_signing;
+mod modelfile;
+mod oci;
 pub mod pickle;
 mod rar;
 mod sevenz;
@@ -39,7 +49,11 @@ mod tf_savedmodel;
 mod tfhub;
 mod safetensors;
 mod safetensors_index;
+mod requirements;
+mod sentence_transformers;
+mod tokenizer;
 mod xml;
+mod yaml_config;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
@@ -75,6 +89,25 @@ pub static FORMATS: &[&FormatSpec] = &[
     &safetensors_index::FORMAT,
     &ggml::FORMAT,
     &llamafile::FORMAT,
+    // Beside weights, as text: by their keys, then by their names.
+    &adapter_config::FORMAT,
+    &oci::FORMAT,
+    &oci::KITFILE,
+    &model_signing::FORMAT,
+    &mlc::FORMAT,
+    &diffusers::FORMAT,
+    &tokenizer::FORMAT,
+    &hf_config::FORMAT,
+    &sentence_transformers::FORMAT,
+    &mlflow::FORMAT,
+    &modelfile::FORMAT,
+    &chat_template::FORMAT,
+    &chat_template::OTHER,
+    &model_card::FORMAT,
+    &requirements::FORMAT,
+    &yaml_config::CALLING,
+    &yaml_config::CALLING_JSON,
+    &yaml_config::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
