@@ -4,13 +4,25 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod ctranslate2;
+mod darknet;
+mod edge_blob;
 mod json;
+mod ncnn;
 pub mod pickle;
+mod rknn;
+mod tensorrt;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &ctranslate2::FORMAT,
+    &darknet::FORMAT,
+    &ncnn::FORMAT,
+    &rknn::FORMAT,
+    &tensorrt::FORMAT,
+    &edge_blob::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
