@@ -6,4 +6,5 @@ pub mod json;
 pub mod marshal;
 pub mod stream;
 pub mod xml;
+pub mod xml_threats;
 pub mod zip;

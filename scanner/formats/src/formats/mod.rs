@@ -4,12 +4,16 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod catboost;
 mod ctranslate2;
 mod darknet;
 mod edge_blob;
 mod json;
+mod lightgbm;
 mod ncnn;
+mod openvino;
 pub mod pickle;
+mod pmml;
 mod rknn;
 mod tensorrt;
 mod xml;
@@ -17,7 +21,11 @@ mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &catboost::FORMAT,
     &ctranslate2::FORMAT,
+    &lightgbm::FORMAT,
+    &openvino::FORMAT,
+    &pmml::FORMAT,
     &darknet::FORMAT,
     &ncnn::FORMAT,
     &rknn::FORMAT,
