@@ -17,4 +17,5 @@ pub mod tar;
 pub mod tensors;
 pub mod xml;
 pub mod yaml;
+pub mod xml_threats;
 pub mod zip;

@@ -15,6 +15,10 @@ mod adapter_config;
 mod chat_template;
 mod diffusers;
 pub(crate) mod hf_config;
+mod catboost;
+mod ctranslate2;
+mod darknet;
+mod edge_blob;
 mod json;
 mod nemo;
 mod npy;
@@ -28,6 +32,9 @@ mod model_card;
 mod model_signing;
 mod modelfile;
 mod oci;
+mod lightgbm;
+mod ncnn;
+mod openvino;
 pub mod pickle;
 mod rar;
 mod sevenz;
@@ -52,6 +59,9 @@ mod safetensors_index;
 mod requirements;
 mod sentence_transformers;
 mod tokenizer;
+mod pmml;
+mod rknn;
+mod tensorrt;
 mod xml;
 mod yaml_config;
 mod zip;
@@ -108,6 +118,16 @@ pub static FORMATS: &[&FormatSpec] = &[
     &yaml_config::CALLING,
     &yaml_config::CALLING_JSON,
     &yaml_config::FORMAT,
+    &catboost::FORMAT,
+    &ctranslate2::FORMAT,
+    &lightgbm::FORMAT,
+    &openvino::FORMAT,
+    &pmml::FORMAT,
+    &darknet::FORMAT,
+    &ncnn::FORMAT,
+    &rknn::FORMAT,
+    &tensorrt::FORMAT,
+    &edge_blob::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
