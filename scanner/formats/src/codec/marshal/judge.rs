@@ -22,7 +22,10 @@ impl fmt::Display for Danger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |items: &[String]| {
             let items = items.iter().take(SHOWN_MAX);
-            items.map(|t| format!("`{}`", t.chars().take(SHOWN_CHARS_MAX).collect::<String>())).collect::<Vec<_>>().join(", ")
+            items
+                .map(|t| format!("`{}`", t.chars().take(SHOWN_CHARS_MAX).collect::<String>()))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         match (self.names.is_empty(), self.texts.is_empty()) {
             (false, false) => write!(f, "names {} and holds the text {}", shown(&self.names), shown(&self.texts)),

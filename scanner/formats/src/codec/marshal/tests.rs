@@ -43,11 +43,7 @@ fn says_what_dangerous_code_reaches_for_and_leaves_tensors_alone() {
 
 #[test]
 fn finds_names_that_hide_among_constants() {
-    let code = Code {
-        names: vec!["getattr".into(), "tf".into()],
-        texts: vec!["system".into()],
-        ..Code::default()
-    };
+    let code = Code { names: vec!["getattr".into(), "tf".into()], texts: vec!["system".into()], ..Code::default() };
     assert!(judge::judge(&code).is_some());
     let code = Code { names: vec!["tf".into()], texts: vec!["system".into()], ..Code::default() };
     assert!(judge::judge(&code).is_none());
