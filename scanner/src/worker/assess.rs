@@ -58,13 +58,25 @@ fn try_file(
     Ok(finish(outcome, pass, len, changed))
 }
 
-/// Whether the file is worth a place in the report.
+/// Whether the file is worth a place in the report: it is a model or claims to
+/// be, or something in it is. An ordinary archive with odd headers is not, one
+/// that attacks whoever unpacks it is.
 fn wanted(outcome: &Outcome, job: &Job) -> bool {
-    job.always || outcome.is_model || !outcome.findings.is_empty() && is_companion(outcome)
+    let worst = Artifact::verdict_of(&outcome.findings);
+    job.always
+        || outcome.is_model
+        || worst == Verdict::Malicious
+        || worst > Verdict::Unknown && !outcome.format.is_some_and(is_archive)
+        || !outcome.findings.is_empty() && is_companion(outcome)
 }
 
 fn is_companion(outcome: &Outcome) -> bool {
     outcome.format.and_then(weighbridge_formats::formats::by_id).is_some_and(|f| f.scope == Scope::BesideModel)
+}
+
+/// Containers of anything.
+fn is_archive(format: &str) -> bool {
+    matches!(format, "zip" | "tar" | "7z" | "rar" | "gzip" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "zlib")
 }
 
 /// The formats' inspection; a panic in a parser costs one finding.
