@@ -18,6 +18,16 @@ pub fn triage(sniff: &Sniff<'_>) -> bool {
     })
 }
 
+/// Whether these first bytes are a companion: worth inspecting only because a
+/// model lies beside it. As safe as [`triage`].
+#[must_use]
+pub fn is_companion(sniff: &Sniff<'_>) -> bool {
+    FORMATS.iter().any(|f| {
+        f.scope == Scope::BesideModel
+            && matches!(f.recognise, Recognise::Bytes(recognise) if recognise(sniff) > Confidence::No)
+    })
+}
+
 /// The format of `input`, by content; the name only breaks ties.
 ///
 /// # Errors

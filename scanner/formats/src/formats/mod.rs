@@ -43,6 +43,12 @@ pub static FORMATS: &[&FormatSpec] = &[
     &executable::SCRIPT,
 ];
 
+/// The format of this id.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static FormatSpec> {
+    FORMATS.iter().copied().find(|f| f.id == id)
+}
+
 /// Every rule, by format, for `weighbridge rules`.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     GENERIC_RULES.iter().copied().chain(FORMATS.iter().flat_map(|f| f.rules.iter().copied()))
