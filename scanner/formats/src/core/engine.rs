@@ -71,7 +71,7 @@ pub(crate) fn inspect_content(ctx: &mut Inspection<'_>, input: &Input) -> Child 
     if is_model {
         check_extension(ctx, spec);
     }
-    Child { format: Some(spec.id), is_model }
+    Child { format: ctx.refined.take().or(Some(spec.id)), is_model }
 }
 
 /// Content that nothing recognised: says so if its name claims a model.

@@ -1,6 +1,6 @@
 use crate::codec::{json, tar, xml, zip};
 use crate::core::{Confidence, FileName, FormatSpec, Input, Recognise, Scope, Sniff};
-use crate::formats::FORMATS;
+use crate::formats::{FORMATS, llamafile};
 
 /// Largest JSON document parsed to identify it, bytes.
 const JSON_BYTES_MAX: usize = 16 << 20;
@@ -43,7 +43,13 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
         return Ok(None);
     };
     Ok(Some(match spec.id {
-        "zip" | "llamafile" => refine_zip(input).unwrap_or(spec),
+        "zip" => zip::Listing::read(input).ok().and_then(|listing| refine_zip(&listing)).unwrap_or(spec),
+        // Installers and launchers are programs with an archive too.
+        "llamafile" => match zip::Listing::read(input) {
+            Ok(listing) if llamafile::holds_weights(&listing) => spec,
+            Ok(listing) => return Ok(refine_zip(&listing)),
+            Err(_) => return Ok(None),
+        },
         "tar" => refine_tar(input).unwrap_or(spec),
         "json" if confidence > Confidence::No => refine_json(input, name)?.unwrap_or(spec),
         "xml" => refine_xml(input).unwrap_or(spec),
@@ -63,10 +69,9 @@ fn best(confidence: impl Fn(&FormatSpec) -> Confidence) -> Option<(Confidence, &
     best
 }
 
-fn refine_zip(input: &Input) -> Option<&'static FormatSpec> {
-    let listing = zip::Listing::read(input).ok()?;
+fn refine_zip(listing: &zip::Listing) -> Option<&'static FormatSpec> {
     best(|f| match f.recognise {
-        Recognise::Zip(recognise) => recognise(&listing),
+        Recognise::Zip(recognise) => recognise(listing),
         _ => Confidence::No,
     })
     .map(|(_, spec)| spec)

@@ -112,11 +112,13 @@ pub struct Inspection<'a> {
     pub(crate) opaque_here: Vec<Range<u64>>,
     /// Set when nested content is a model.
     pub(crate) holds_model: bool,
+    /// What the content turned out to be on a closer look.
+    pub(crate) refined: Option<&'static str>,
 }
 
 impl<'a> Inspection<'a> {
     pub(crate) fn root(shared: &'a Shared<'a>, name: FileName) -> Self {
-        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false }
+        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false, refined: None }
     }
 
     /// What to look for and how far to go.
@@ -200,6 +202,12 @@ impl<'a> Inspection<'a> {
         }
     }
 
+    /// Says that the content is a special case of the format that recognised
+    /// it, by that one's id.
+    pub fn refine_format(&mut self, id: &'static str) {
+        self.refined = Some(id);
+    }
+
     /// Records that this content names another file.
     pub fn link(&mut self, kind: LinkKind, target: &str) {
         let mut outcome = self.shared.outcome.borrow_mut();
@@ -273,6 +281,7 @@ impl<'a> Inspection<'a> {
             depth: self.depth + 1,
             opaque_here: Vec::new(),
             holds_model: false,
+            refined: None,
         };
         let out = f(&mut inner, input);
         inner.scan_content(input);
