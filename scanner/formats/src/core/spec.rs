@@ -1,7 +1,7 @@
 use serde_json::Value;
 use weighbridge_types::Rule;
 
-use crate::codec::zip::Listing;
+use crate::codec::{tar, zip::Listing};
 use crate::core::{FormatError, Input, Inspection, Sniff};
 
 /// How sure a format is that content is its own.
@@ -24,6 +24,8 @@ pub enum Recognise {
     Bytes(fn(&Sniff<'_>) -> Confidence),
     /// By the members of a ZIP archive.
     Zip(fn(&Listing) -> Confidence),
+    /// By the members of a tar archive.
+    Tar(fn(&tar::Listing) -> Confidence),
     /// By the keys of a JSON object (parsed under limits), with the file's
     /// name as a hint.
     Json(fn(&Value, &Sniff<'_>) -> Confidence),

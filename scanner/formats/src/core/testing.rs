@@ -42,3 +42,17 @@ pub fn survives_damage(name: &str, sample: &[u8]) {
         }
     }
 }
+
+/// Runs `f` in an inspection of nothing, for codecs.
+pub fn with_inspection<T>(f: impl FnOnce(&mut crate::core::Inspection<'_>) -> T) -> T {
+    let shared = crate::core::inspection::Shared {
+        options: Options::default(),
+        content: &NoContent,
+        outcome: std::cell::RefCell::default(),
+        expanded_bytes: std::cell::Cell::new(0),
+        members_seen: std::cell::Cell::new(0),
+        work: std::cell::Cell::new(0),
+        findings_dropped: std::cell::Cell::new(0),
+    };
+    f(&mut crate::core::Inspection::root(&shared, crate::core::FileName::new("")))
+}

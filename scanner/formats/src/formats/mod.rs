@@ -5,26 +5,100 @@ use weighbridge_types::Rule;
 use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod adapter_config;
+mod caffe;
+mod catboost;
 mod chat_template;
+mod cntk;
+mod compressed;
+mod coreml;
+mod ctranslate2;
+mod darknet;
 mod diffusers;
+mod edge_blob;
+mod executable;
+mod ggml;
+mod gguf;
 pub(crate) mod hf_config;
 mod json;
+mod lightgbm;
+pub(crate) mod llamafile;
 mod mlc;
 mod mlflow;
 mod model_card;
 mod model_signing;
 mod modelfile;
+mod ncnn;
+mod nemo;
+mod npy;
+mod npz;
 mod oci;
+mod onnx;
+mod openvino;
+mod paddle;
 pub mod pickle;
+mod pmml;
+mod python;
+mod pytorch_legacy;
+mod pytorch_zip;
+mod rar;
 mod requirements;
+mod rknn;
+mod safetensors;
+mod safetensors_index;
 mod sentence_transformers;
+mod sentencepiece;
+mod sevenz;
+mod skops;
+pub mod tar;
+mod tensorrt;
+mod tf_checkpoint;
+mod tf_graphdef;
+mod tf_savedmodel;
+mod tfhub;
 mod tokenizer;
+mod torch7;
+mod torch_export;
+mod torch_package;
+mod torch_tar;
+mod torchscript;
+mod torchserve_mar;
 mod xml;
 mod yaml_config;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &nemo::FORMAT,
+    &torch_tar::FORMAT,
+    &npy::FORMAT,
+    &pickle::FORMAT,
+    &pickle::JOBLIB,
+    &pickle::SKLEARN,
+    &pytorch_legacy::FORMAT,
+    &torchserve_mar::FORMAT,
+    &torch_export::FORMAT,
+    &torchscript::FORMAT,
+    &torch_package::FORMAT,
+    &pytorch_zip::FORMAT,
+    &skops::FORMAT,
+    &npz::FORMAT,
+    &torch7::FORMAT,
+    &python::FORMAT,
+    &onnx::FORMAT,
+    &tf_savedmodel::FORMAT,
+    &coreml::FORMAT,
+    &paddle::FORMAT,
+    &caffe::FORMAT,
+    &cntk::FORMAT,
+    &sentencepiece::FORMAT,
+    &tf_checkpoint::FORMAT,
+    &tfhub::FORMAT,
+    &tf_graphdef::FORMAT,
+    &gguf::FORMAT,
+    &safetensors::FORMAT,
+    &safetensors_index::FORMAT,
+    &ggml::FORMAT,
+    &llamafile::FORMAT,
     // Beside weights, as text: by their keys, then by their names.
     &adapter_config::FORMAT,
     &oci::FORMAT,
@@ -44,11 +118,44 @@ pub static FORMATS: &[&FormatSpec] = &[
     &yaml_config::CALLING,
     &yaml_config::CALLING_JSON,
     &yaml_config::FORMAT,
+    &catboost::FORMAT,
+    &ctranslate2::FORMAT,
+    &lightgbm::FORMAT,
+    &openvino::FORMAT,
+    &pmml::FORMAT,
+    &darknet::FORMAT,
+    &ncnn::FORMAT,
+    &rknn::FORMAT,
+    &tensorrt::FORMAT,
+    &edge_blob::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
     &zip::FORMAT,
+    &tar::FORMAT,
+    &sevenz::FORMAT,
+    &rar::FORMAT,
+    &compressed::GZIP,
+    &compressed::BZIP2,
+    &compressed::XZ,
+    &compressed::ZSTD,
+    &compressed::LZ4,
+    &compressed::LZMA,
+    &compressed::ZLIB,
+    // What only matters beside a model.
+    &executable::HOOK,
+    &executable::ELF,
+    &executable::PE,
+    &executable::MACH_O,
+    &executable::SHORTCUT,
+    &executable::SCRIPT,
 ];
+
+/// The format of this id.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static FormatSpec> {
+    FORMATS.iter().copied().find(|f| f.id == id)
+}
 
 /// Every rule, by format, for `weighbridge rules`.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -1,0 +1,92 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::OnceLock;
+
+use weighbridge_rules::marshal::{NAMES, TEXTS};
+
+use super::parse::Code;
+
+/// Most names and texts shown as evidence.
+const SHOWN_MAX: usize = 12;
+/// Longest text shown as evidence, characters.
+const SHOWN_CHARS_MAX: usize = 120;
+
+/// Why code is dangerous.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Danger {
+    names: Vec<String>,
+    texts: Vec<String>,
+}
+
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |items: &[String]| {
+            let items = items.iter().take(SHOWN_MAX);
+            items
+                .map(|t| format!("`{}`", t.chars().take(SHOWN_CHARS_MAX).collect::<String>()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match (self.names.is_empty(), self.texts.is_empty()) {
+            (false, false) => write!(f, "names {} and holds the text {}", shown(&self.names), shown(&self.texts)),
+            (false, true) => write!(f, "names {}", shown(&self.names)),
+            _ => write!(f, "holds the text {}", shown(&self.texts)),
+        }
+    }
+}
+
+/// What `code` reaches for; `None` if nothing gives it away.
+pub(super) fn judge(code: &Code) -> Option<Danger> {
+    let tables = tables();
+    let mut names: Vec<String> = code.names.iter().filter(|n| tables.strong.contains(n.as_str())).cloned().collect();
+    let weak: Vec<String> = code.names.iter().filter(|n| tables.weak.contains(n.as_str())).cloned().collect();
+    let mut texts: Vec<String> =
+        code.texts.iter().filter(|t| tables.fragments.iter().any(|part| t.contains(part))).cloned().collect();
+    if !weak.is_empty() {
+        // `getattr(x, "system")` hides the name among the constants.
+        texts.extend(code.texts.iter().filter(|t| tables.strong.contains(t.as_str())).cloned());
+    }
+    if names.is_empty() && texts.is_empty() && weak.len() < 2 {
+        return None;
+    }
+    names.extend(weak);
+    Some(Danger { names, texts })
+}
+
+/// The first piece of `text`, source or a command, that gives danger away.
+#[must_use]
+pub fn danger_in_text(text: &str) -> Option<&'static str> {
+    tables().fragments.iter().find(|part| text.contains(**part)).copied()
+}
+
+struct Tables {
+    strong: HashSet<&'static str>,
+    weak: HashSet<&'static str>,
+    fragments: Vec<&'static str>,
+}
+
+fn tables() -> &'static Tables {
+    static TABLES: OnceLock<Tables> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let lines = |text: &'static str| text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+        Tables {
+            strong: lines(NAMES).filter(|l| !l.starts_with('?')).collect(),
+            weak: lines(NAMES).filter_map(|l| l.strip_prefix("? ")).collect(),
+            fragments: lines(TEXTS).collect(),
+        }
+    })
+}
+
+/// The first dangerous name or piece of text in bytes that are no readable
+/// code object.
+#[must_use]
+pub fn danger_in_bytes(bytes: &[u8]) -> Option<String> {
+    /// Shorter names turn up in random bytes.
+    const NAME_CHARS_MIN: usize = 4;
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(piece) = danger_in_text(&text) {
+        return Some(piece.to_owned());
+    }
+    let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    names.filter(|n| n.len() >= NAME_CHARS_MIN).find(|n| tables().strong.contains(n)).map(str::to_owned)
+}
