@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::codec::python_json;
 use crate::core::{FormatError, Input};
 
 /// Most duplicate keys remembered by path.
@@ -38,11 +39,17 @@ pub fn parse(input: &Input, max: usize) -> Result<Document, FormatError> {
     parse_bytes(&bytes)
 }
 
-/// As [`parse`], for bytes in memory.
+/// As [`parse`], for bytes in memory. What only Python takes for JSON is read
+/// as Python reads it, its odd numbers as zero.
 ///
 /// # Errors
 /// [`FormatError::Malformed`] for what is not JSON.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Document, FormatError> {
+    let text = python_json::utf8(bytes);
+    parse_text(&text).or_else(|error| parse_text(&python_json::strict(&text)).map_err(|_| error))
+}
+
+fn parse_text(bytes: &[u8]) -> Result<Document, FormatError> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let duplicates = RefCell::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);

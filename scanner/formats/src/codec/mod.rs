@@ -5,6 +5,7 @@ pub mod hdf5;
 pub mod jinja;
 pub mod json;
 pub mod marshal;
+mod python_json;
 pub mod stream;
 pub mod xml;
 pub mod zip;

@@ -1,6 +1,7 @@
 use serde_json::Value;
 use weighbridge_types::Rule;
 
+use crate::codec::hdf5;
 use crate::codec::zip::Listing;
 use crate::core::{FormatError, Input, Inspection, Sniff};
 
@@ -24,6 +25,8 @@ pub enum Recognise {
     Bytes(fn(&Sniff<'_>) -> Confidence),
     /// By the members of a ZIP archive.
     Zip(fn(&Listing) -> Confidence),
+    /// By the root group of an HDF5 file.
+    Hdf5(fn(&hdf5::Object, &Sniff<'_>) -> Confidence),
     /// By the keys of a JSON object (parsed under limits), with the file's
     /// name as a hint.
     Json(fn(&Value, &Sniff<'_>) -> Confidence),

@@ -4,13 +4,21 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+pub mod hdf5;
 mod json;
+pub mod keras_config;
+mod keras_h5;
+mod keras_zip;
 pub mod pickle;
 mod xml;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
+    &keras_zip::FORMAT,
+    &keras_h5::FORMAT,
+    &keras_config::FORMAT,
+    &hdf5::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,

@@ -28,7 +28,10 @@ pub struct Chunks {
 #[derive(Debug, Clone)]
 pub(super) enum Index {
     Tree1(Option<u64>),
-    Single { address: Option<u64>, stored: Option<u64> },
+    Single {
+        address: Option<u64>,
+        stored: Option<u64>,
+    },
     Implicit(Option<u64>),
     FixedArray(Option<u64>),
     Tree2(Option<u64>),

@@ -6,9 +6,9 @@ use super::datatype::{self, Class, Datatype};
 use super::file::File;
 use super::header::{Message, kind};
 use super::heap::LocalHeap;
+use super::shared;
 use super::value::{count, dataspace};
 use super::virtual_layout::{self, VirtualSource};
-use super::shared;
 use crate::core::FormatError;
 
 /// Most filters of one pipeline (`H5Z_MAX_NFILTERS`).

@@ -32,8 +32,8 @@ impl File {
     /// [`FormatError::Malformed`] without one, [`FormatError::Truncated`] if
     /// it is cut.
     pub fn open(input: &Input) -> Result<Self, FormatError> {
-        let base = superblock::locate(input)
-            .ok_or_else(|| FormatError::malformed("signature", 0, "no HDF5 superblock"))?;
+        let base =
+            superblock::locate(input).ok_or_else(|| FormatError::malformed("signature", 0, "no HDF5 superblock"))?;
         let input = input.tail_from(base);
         let superblock = superblock::read(&input, base)?;
         Ok(Self {
@@ -97,8 +97,7 @@ impl File {
             .ok_or(FormatError::limit("hdf5_structure_bytes_max", STRUCTURE_BYTES_MAX))?;
         self.bytes_left.set(left);
         let len = usize::try_from(there).map_err(|_| FormatError::limit(field, STRUCTURE_BYTES_MAX))?;
-        let bytes =
-            self.input.read_vec(address, len).map_err(|source| FormatError::Io { offset: base, source })?;
+        let bytes = self.input.read_vec(address, len).map_err(|source| FormatError::Io { offset: base, source })?;
         Ok(Block { bytes, base, sizes: self.sizes() })
     }
 }

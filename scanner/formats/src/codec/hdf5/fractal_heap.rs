@@ -85,7 +85,9 @@ impl<'f> FractalHeap<'f> {
             start_bytes,
             max_direct_bytes,
             offset_width: u8::try_from(max_bits.div_ceil(8)).unwrap_or(8),
-            length_width: u8::try_from(max_direct_bytes.ilog2().div_ceil(8)).unwrap_or(8).min(width_for(max_managed.into())),
+            length_width: u8::try_from(max_direct_bytes.ilog2().div_ceil(8))
+                .unwrap_or(8)
+                .min(width_for(max_managed.into())),
             root,
             root_rows,
         };

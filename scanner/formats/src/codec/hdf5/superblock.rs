@@ -33,8 +33,7 @@ pub(super) struct Superblock {
 
 /// Reads the superblock at the start of `input` (section II.A).
 pub(super) fn read(input: &Input, base: u64) -> Result<Superblock, FormatError> {
-    let bytes =
-        input.head(SUPERBLOCK_BYTES_MAX).map_err(|source| FormatError::Io { offset: base, source })?;
+    let bytes = input.head(SUPERBLOCK_BYTES_MAX).map_err(|source| FormatError::Io { offset: base, source })?;
     let unknown = Sizes { offset: 8, length: 8 };
     let mut c = Cursor::new(&bytes, base, unknown);
     c.skip(SIGNATURE.len(), "signature")?;

@@ -197,12 +197,7 @@ fn parse(file: &File, body: &[u8], base: u64) -> Result<Attribute, FormatError> 
     let bytes = elements.and_then(|n| n.checked_mul(datatype.size.into())).unwrap_or(u64::MAX);
     let raw = c.take(usize::try_from(bytes).unwrap_or(usize::MAX), "attribute data")?.to_vec();
     let name = name.split(|b| *b == 0).next().unwrap_or_default();
-    Ok(Attribute {
-        name: String::from_utf8_lossy(name).into_owned(),
-        datatype,
-        shape: shape.unwrap_or_default(),
-        raw,
-    })
+    Ok(Attribute { name: String::from_utf8_lossy(name).into_owned(), datatype, shape: shape.unwrap_or_default(), raw })
 }
 
 /// Extents of a dataspace message (section IV.A.2.b): `None` for the null
