@@ -18,6 +18,7 @@ pub const ALL: &[&Rule] = &[
     &INVISIBLE_TEXT,
     &ENCODED_BLOB,
     &TOO_COMPLEX,
+    &UNFINISHED,
 ];
 
 const REMOVE: &str = "Do not load the model with this template. Take the template of the model's publisher, or override \
@@ -210,6 +211,19 @@ pub static ENCODED_BLOB: Rule = Rule {
     false_positives: "None known from published templates.",
     remedy: COMPARE,
     references: &["OWASP LLM01:2025"],
+};
+
+/// A template that does not parse.
+pub static UNFINISHED: Rule = Rule {
+    id: "template-unfinished",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "a chat template that ends too early",
+    what: "The template ends inside a tag, a comment, a string or a block.",
+    why: "Jinja refuses it; a tolerant renderer may see something else than what was inspected.",
+    false_positives: "A template cut by a tool that limits the length of fields.",
+    remedy: COMPARE,
+    references: &[],
 };
 
 /// Nested beyond what is followed.

@@ -45,6 +45,8 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
         // A length that lies, or a header that starts otherwise.
         (true, false) if named => Confidence::Likely,
         (false, true) if named => Confidence::Plausible,
+        // JSON that some other program saved under this name.
+        _ if named && sniff.text().starts_with(b"{") => Confidence::Plausible,
         // Broken off inside the header.
         (true, false) if length <= HEADER_BYTES_MAX && sniff.contains(b"\"data_offsets\"") => Confidence::Likely,
         _ => Confidence::No,
