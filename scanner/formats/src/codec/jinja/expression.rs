@@ -323,6 +323,6 @@ impl<'a, 't, 's> Expression<'a, 't, 's> {
 
 pub(super) fn listed(items: Vec<Value>) -> Value {
     let content = items.iter().any(|v| v.content);
-    let constants: Option<Vec<_>> = items.into_iter().take(65).map(|v| v.constant).collect();
-    Value { constant: constants.filter(|c| c.len() <= 64).map(Constant::List), content, ..Value::default() }
+    let constants: Option<Vec<_>> = items.into_iter().map(|v| v.constant).collect();
+    Value { constant: constants.and_then(Constant::list), content, ..Value::default() }
 }

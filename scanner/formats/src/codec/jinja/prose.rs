@@ -6,7 +6,7 @@ use memchr::memmem;
 use crate::codec::jinja::names::is_in;
 
 /// Bytes of one text that are looked at.
-const TEXT_BYTES_MAX: usize = 256 * 1024;
+const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Addresses of one text that are looked at.
 const ADDRESSES_MAX: usize = 256;
 /// Shortest run of base64 characters that is a blob.

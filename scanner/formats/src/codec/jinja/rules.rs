@@ -232,7 +232,7 @@ pub static TOO_COMPLEX: Rule = Rule {
     severity: Severity::Medium,
     verdict: Verdict::Unknown,
     title: "a chat template too deeply nested to follow",
-    what: "Brackets nest deeper than 40 or blocks deeper than 256.",
+    what: "Brackets nest deeper than 40, blocks deeper than 256, or more than 2000 names are assigned.",
     why: "What stands inside could not be inspected; renderers in Python fail on such templates or run out of stack.",
     false_positives: "None known.",
     remedy: COMPARE,

@@ -261,6 +261,8 @@ fn long_chains_take_linear_time() {
         format!("{{{{ [{}] }}}}", "'__',".repeat(150_000)),
         "{{ a }}".repeat(100_000),
         "{% set a = a ~ 'x' %}".repeat(40_000),
+        format!("{{% set a = [{}] %}}", "a, ".repeat(60)).repeat(3000),
+        (0..30_000).map(|n| format!("{{% set a{n} = 'x' * 2000 %}}")).collect(),
         "{{".repeat(400_000),
         "'\\".repeat(400_000),
         "ignore ".repeat(140_000),

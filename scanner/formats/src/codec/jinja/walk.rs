@@ -57,6 +57,7 @@ impl Walk {
 
     /// Judges how the template ended.
     fn finish(&mut self, unclosed: bool) {
+        self.notes.too_complex |= self.scope.is_full();
         if unclosed {
             self.notes.hit(&rules::UNFINISHED, "a tag, comment or string is not closed");
         } else if let Some(block) = self.blocks.iter().find(|b| matches!(b.kind.as_str(), "if" | "for" | "macro")) {
