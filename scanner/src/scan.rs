@@ -367,6 +367,10 @@ impl Assessments for Run<'_> {
             }
         }
         let mut state = self.state();
+        if artifact.is_none() {
+            // Not worth a place by itself; it may be as a companion.
+            state.paths.remove(&candidate.path);
+        }
         state.artifacts.extend(artifact);
         state.in_flight -= 1;
         if state.in_flight == 0 {

@@ -68,7 +68,9 @@ fn wanted(outcome: &Outcome, job: &Job) -> bool {
     match job.reason {
         Reason::Named | Reason::Linked => true,
         Reason::Companion => !outcome.findings.is_empty(),
-        Reason::Found if is_companion(outcome) => false,
+        // Python's own path files are not models, whatever PyTorch calls its.
+        Reason::Found if outcome.format == Some("startup-hook") => false,
+        Reason::Found if is_companion(outcome) => outcome.is_model,
         Reason::Found => {
             outcome.is_model
                 || worst == Verdict::Malicious

@@ -41,7 +41,8 @@ struct Walk {
 #[must_use]
 pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
     let Some(first) = sniff.head.first() else { return Confidence::No };
-    if !starts_stream(*first) {
+    // A ZIP archive reads as a persistent id, and no unpickler is given one.
+    if !starts_stream(*first) || sniff.starts_with(b"PK\x03\x04") {
         return Confidence::No;
     }
     let walk = walk(sniff.head, sniff.len);
