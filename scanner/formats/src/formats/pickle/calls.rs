@@ -12,6 +12,10 @@ use crate::formats::pickle::{code, literal, rules};
 const REPORTS_PER_NAME_MAX: u32 = 3;
 /// Calls inside the arguments of calls, evaluated.
 const NESTED_CALLS_MAX: u32 = 8;
+/// Tensors pickled by value that are inspected.
+const TORCH_FILES_MAX: usize = 1024;
+/// Constants given to functions that load them, inspected.
+const LOADED_MAX: usize = 64;
 /// Look-ups of code types remembered.
 const CODE_TYPES_MAX: usize = 1024;
 /// Bytes that no honest constructor reserves.
@@ -102,6 +106,9 @@ impl Machine<'_> {
         if standing == Standing::Code {
             self.check_function(at, call);
         }
+        if self.names.get(id).is_some_and(|n| n.module.starts_with("numpy")) {
+            self.are_elements(call.args);
+        }
         Ok(is_joblib_wrapper(self.names.get(id).map_or("", |n| n.name.as_str())) || standing == Standing::Code)
     }
 
@@ -179,10 +186,13 @@ impl Machine<'_> {
             }
             Special::LoadsTorch => self.loads_torch(at, id, &args, call),
             Special::LoadsBytes => {
-                if let Some(Value::Bytes(bytes) | Value::Str(bytes)) = args.first().map(|v| self.heap.resolved(*v))
-                    && self.loaded.len() < 64
-                {
-                    self.loaded.push((at, bytes));
+                let constants = args.iter().filter(|v| matches!(v, Value::Bytes(_) | Value::Object(_)));
+                self.loaded.extend(constants.take(LOADED_MAX.saturating_sub(self.loaded.len())));
+            }
+            Special::RebuildTensor => self.check_tensor(at, id, &args, call),
+            Special::RebuildWithState => {
+                if let Some(state) = args.last() {
+                    self.check_hooks(at, call.callee, *state);
                 }
             }
             Special::GetItem => {
@@ -297,14 +307,34 @@ impl Machine<'_> {
         const LEGACY: &[u8] = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19";
         let bytes = args.first().and_then(|v| self.fold_prefix(*v, 64)).unwrap_or_default();
         if bytes.starts_with(ZIP) || bytes.get(2..).is_some_and(|rest| rest.starts_with(LEGACY)) {
-            if let Some(Value::Bytes(content)) = args.first()
-                && self.torch_files.len() < 256
+            if let Some(content) = args.first()
+                && self.torch_files.len() < TORCH_FILES_MAX
             {
                 self.torch_files.push(*content);
             }
             return;
         }
         self.report(&rules::DANGEROUS_CALL, at, id, call, "loads bytes that are no PyTorch file");
+    }
+
+    /// A tensor is rebuilt from a storage, with sizes from 0 on.
+    fn check_tensor(&mut self, at: u64, id: NameId, args: &[Value], call: &Call) {
+        let from_data = match args.first() {
+            Some(Value::Object(_)) => args
+                .first()
+                .is_some_and(|v| matches!(self.heap.object(*v), Some(Object::Persistent(_) | Object::Call(_)))),
+            Some(Value::Data | Value::Unknown) => true,
+            _ => false,
+        };
+        let negative = |v: &Value| matches!(v, Value::Int(n) if *n < 0);
+        let sizes = args
+            .iter()
+            .skip(1)
+            .take(3)
+            .any(|v| negative(v) || self.heap.items(*v).is_some_and(|items| items.kept.iter().any(negative)));
+        if !from_data || sizes {
+            self.report(&rules::UNEXPECTED_CALL, at, id, call, "rebuilds a tensor from impossible parts");
+        }
     }
 
     /// Encoding bytes as Latin-1 text is how protocols below 3 store them;

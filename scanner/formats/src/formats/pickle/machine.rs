@@ -83,9 +83,9 @@ pub struct Machine<'i> {
     /// Constants that may be pickles themselves.
     pub payloads: Vec<Payload>,
     /// Byte constants given to functions that load them.
-    pub loaded: Vec<(u64, Literal)>,
+    pub loaded: Vec<Value>,
     /// Byte constants that hold PyTorch files of their own.
-    pub torch_files: Vec<Literal>,
+    pub torch_files: Vec<Value>,
     /// Storages of tensors.
     pub storages: Vec<Storage>,
     /// Highest protocol declared.
@@ -288,8 +288,13 @@ impl<'i> Machine<'i> {
             }
             code::BINPERSID => {
                 let id = self.pop()?;
-                self.storage(id);
-                let value = self.heap.add(Object::Persistent(id))?;
+                let value = match self.persistent_class(id) {
+                    Some(class) => class,
+                    None => {
+                        self.storage(id);
+                        self.heap.add(Object::Persistent(id))?
+                    }
+                };
                 self.push(value)?;
             }
             code::REDUCE => {
@@ -436,6 +441,17 @@ impl<'i> Machine<'i> {
         Ok(self.heap.add_notable(Object::Persistent(Value::Unknown))?)
     }
 
+    /// Notes that the bytes among `values` are the elements of an array: what
+    /// resembles protocol 0 there is chance.
+    pub fn are_elements(&mut self, values: Value) {
+        if !self.payloads.iter().any(|p| p.kind == nested::Kind::Lines) {
+            return;
+        }
+        let kept = self.heap.items(values).map(|i| i.kept.clone()).unwrap_or_default();
+        let is_element = |at: u64| kept.iter().any(|v| matches!(v, Value::Bytes(bytes) if bytes.at() == at));
+        self.payloads.retain(|p| p.kind != nested::Kind::Lines || !is_element(p.at));
+    }
+
     /// Enters `object` in the registry of extensions.
     pub fn register_extension(&mut self, number: i64, object: Value) {
         if self.extensions.len() < 4096 {
@@ -515,8 +531,9 @@ impl<'i> Machine<'i> {
     }
 
     fn notice_payload(&mut self, op: &Op, start: u64, len: u64, head: &Head) {
+        let is_text = !matches!(op.code, code::BINBYTES | code::SHORT_BINBYTES | code::BINBYTES8 | code::BYTEARRAY8);
         if self.payloads.len() < PAYLOADS_MAX
-            && let Some(kind) = nested::kind(head.bytes(), len)
+            && let Some(kind) = nested::kind(head.bytes(), len, is_text)
         {
             self.payloads.push(Payload { at: op.at, start, len, kind });
         }
@@ -528,6 +545,14 @@ impl<'i> Machine<'i> {
             self.sklearn_version = Some(literal::text_of(text.to_vec()));
         }
         self.version_next = text == b"_sklearn_version";
+    }
+
+    /// The class in `('module', class, file, source)`, with which PyTorch's
+    /// legacy format stores classes; the source is only compared.
+    fn persistent_class(&self, id: Value) -> Option<Value> {
+        let items = self.heap.items(id).filter(|i| i.total == 4)?;
+        let &[kind, class, ..] = items.kept.as_slice() else { return None };
+        (self.fold(kind)? == b"module").then_some(class)
     }
 
     /// A persistent id as PyTorch writes it.

@@ -133,6 +133,11 @@ pub fn judge(module: &str, name: &str) -> Standing {
     let Some((first, rest)) = name.split_once('.') else {
         return by_module(module, name);
     };
+    // A package imported by another, reached as its attribute.
+    if let Some(package) = PACKAGES.iter().find(|(alias, _)| *alias == first).map(|(_, package)| *package) {
+        let behind = judge_in(package, rest);
+        return if matches!(behind, Standing::Denied(_)) { behind } else { Standing::Unknown };
+    }
     match tables::exact(module, first).unwrap_or_else(|| by_module(module, first)) {
         // A class in a class, a member of an enumeration, a method: harmless
         // to name.
@@ -144,6 +149,41 @@ pub fn judge(module: &str, name: &str) -> Standing {
         Standing::Pure | Standing::Code | Standing::Unknown => Standing::Unknown,
     }
 }
+
+/// `path` under `package`, where each component may still be a module.
+fn judge_in(package: &str, path: &str) -> Standing {
+    let mut module = package.to_owned();
+    let mut rest = path;
+    loop {
+        let standing = tables::exact(&module, rest)
+            .or_else(|| tables::by_module(&module, rest.split('.').next().unwrap_or(rest)))
+            .unwrap_or(Standing::Unknown);
+        match rest.split_once('.') {
+            Some((inner, after)) if !matches!(standing, Standing::Denied(_)) => {
+                module = format!("{module}.{inner}");
+                rest = after;
+            }
+            _ => return standing,
+        }
+    }
+}
+
+/// Packages that others import, by the names they are imported under.
+const PACKAGES: &[(&str, &str)] = &[
+    ("torch", "torch"),
+    ("np", "numpy"),
+    ("numpy", "numpy"),
+    ("pd", "pandas"),
+    ("pandas", "pandas"),
+    ("sklearn", "sklearn"),
+    ("scipy", "scipy"),
+    ("sp", "scipy"),
+    ("tf", "tensorflow"),
+    ("tensorflow", "tensorflow"),
+    ("keras", "keras"),
+    ("transformers", "transformers"),
+    ("jax", "jax"),
+];
 
 fn by_module(module: &str, name: &str) -> Standing {
     if name.is_empty() {
@@ -304,6 +344,25 @@ const FUNCTIONS: &[&str] = &[
     "subprocess_exec",
     "subprocess_shell",
     "os_system",
+    "tofile",
+    "fromfile",
+    "to_csv",
+    "to_pickle",
+    "read_pickle",
+    "to_sql",
+    "to_excel",
+    "to_hdf",
+    "to_parquet",
+    "write_text",
+    "write_bytes",
+    "from_pretrained",
+    "load_from_checkpoint",
+    "load_state_dict_from_url",
+    "download_url_to_file",
+    "extractall",
+    "symlink_to",
+    "hardlink_to",
+    "_unpickle_model",
 ];
 
 /// Why a name that is on no list reaches something dangerous through its
@@ -356,6 +415,9 @@ mod tests {
             ("joblib.externals.loky.backend.utils", "subprocess.Popen"),
             ("sklearn.externals.joblib", "load"),
             ("torch.utils.collect_env", "run"),
+            ("torch.nn.functional", "torch.load"),
+            ("sklearn.utils.validation", "np.lib.npyio.load"),
+            ("pandas.core.frame", "DataFrame.to_pickle"),
         ] {
             assert!(denied(module, name), "{module}.{name}: {:?}", judge(module, name));
         }

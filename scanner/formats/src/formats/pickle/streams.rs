@@ -83,10 +83,7 @@ fn is_padding(input: &Input, from: u64, to: u64) -> bool {
 fn next_stream(ctx: &mut Inspection<'_>, input: &Input, from: u64, complete: bool) -> Result<Option<u64>, FormatError> {
     let head = |at: u64| input.read_vec(at, HEAD_BYTES).map_err(|source| FormatError::Io { offset: at, source });
     let here = head(from)?;
-    if complete
-        && (sniff::is_convincing(&here, input.len() - from)
-            || here.starts_with(b"\x80") && sniff::may_be(&here, input.len() - from))
-    {
+    if complete && sniff::may_follow(&here, input.len() - from) {
         return Ok(Some(from));
     }
     let mut at = from + u64::from(!complete);
@@ -106,7 +103,7 @@ fn next_stream(ctx: &mut Inspection<'_>, input: &Input, from: u64, complete: boo
                 return Ok(None);
             }
             ctx.work(64)?;
-            if sniff::is_convincing(&head(place)?, input.len() - place) {
+            if sniff::imports_something(&head(place)?, input.len() - place) {
                 return Ok(Some(place));
             }
         }
@@ -230,6 +227,9 @@ fn array(
             Ok(Some(inner))
         }
         Ok(Follows::Elsewhere(file)) => {
+            if file.contains(['/', '\\']) {
+                ctx.find(&rules::UNEXPECTED_CALL, at, format!("reads its array from outside its folder: {file}"));
+            }
             ctx.link(LinkKind::ExternalData, &file);
             Ok(None)
         }
@@ -303,23 +303,38 @@ fn report(ctx: &mut Inspection<'_>, input: &Input, machine: &mut Machine<'_>, fa
     if let Some((at, what)) = &machine.broken {
         ctx.find(&rules::BROKEN, *at, format!("after {} opcodes: {what}", facts.opcodes));
     }
-    for (at, bytes) in &machine.loaded {
-        if let Some((bytes, _)) = bytes.bytes(input, MARSHAL_BYTES_MAX) {
-            marshal::inspect(ctx, &bytes, &format!("constant loaded at {at}"));
-        }
-    }
-    for content in &machine.torch_files {
-        if let Some((_, start, len)) = content.span(input, 0)
-            && let Some(file) = input.slice(start, len)
-        {
-            ctx.child(&format!("tensor at {start}.pt"), &file);
+    loaded(ctx, machine);
+    let mut tensors = Vec::new();
+    for value in &machine.torch_files {
+        if let Some((at, file)) = machine.constant(*value) {
+            tensors.push(at);
+            ctx.child(&format!("tensor at {at}.pt"), &file);
         }
     }
     for payload in std::mem::take(&mut machine.payloads) {
-        if machine.torch_files.iter().any(|t| t.at() == payload.at) {
+        if tensors.contains(&payload.at) {
             continue;
         }
         if let Err(error) = nested::inspect(ctx, input, &payload) {
+            ctx.stopped(&error);
+        }
+    }
+}
+
+/// Constants given to functions that load them.
+fn loaded(ctx: &mut Inspection<'_>, machine: &mut Machine<'_>) {
+    for value in std::mem::take(&mut machine.loaded) {
+        let Some((at, content)) = machine.constant(value) else { continue };
+        let bytes = content.head(MARSHAL_BYTES_MAX).unwrap_or_default();
+        if marshal::inspect(ctx, &bytes, &format!("constant at {at}")) {
+            continue;
+        }
+        machine.payloads.retain(|p| p.at != at);
+        let head = bytes.get(..HEAD_BYTES).unwrap_or(&bytes);
+        if !sniff::is_convincing(head, content.len()) && !sniff::may_follow(head, content.len()) {
+            continue;
+        }
+        if let Err(error) = nested::inspect_loaded(ctx, &content, at) {
             ctx.stopped(&error);
         }
     }

@@ -6,8 +6,9 @@ use std::io::Read;
 use crate::codec::stream::{self, InputReader};
 use crate::core::{Confidence, FormatError, Input, Inspection, Sniff};
 
-/// `ZF` and `hex(2**64)`, padded with blanks.
-const HEADER_BYTES: u64 = 21;
+/// The longest header: `ZF` and the length, padded with blanks to a width that
+/// changed between versions.
+const HEADER_BYTES: u64 = 24;
 /// The shortest header.
 const HEADER_BYTES_MIN: u64 = 16;
 /// First byte of a zlib stream with the usual window.
@@ -24,7 +25,6 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
 /// # Errors
 /// [`FormatError::Malformed`] if nothing could be unpacked.
 pub fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
-    // Python 2 padded to another width.
     let head = input.read_vec(0, 64).map_err(|source| FormatError::Io { offset: 0, source })?;
     let start = (HEADER_BYTES_MIN..=HEADER_BYTES)
         .rev()

@@ -68,3 +68,20 @@ fn a_member_of_an_enumeration_may_be_looked_up() {
         &[&global("torch.nn.modules.module", "Kind"), &text("FIRST")],
     )]));
 }
+
+#[test]
+fn legacy_torch_classes_stand_behind_persistent_ids() {
+    let id = tuple(&[
+        &text("module"),
+        &global("torch.nn.modules.linear", "Linear"),
+        &text("linear.py"),
+        &text("class Linear"),
+    ]);
+    is_clean(&p2(&[&id, b"Q)\x81", &dict(&[&text("training"), b"\x88"]), b"b"]));
+}
+
+#[test]
+fn weights_that_look_like_pickles_are_weights() {
+    let noise: Vec<u8> = (0..200_000u32).flat_map(|i| [0x80, 2, (i % 251) as u8, b'N', b'.']).collect();
+    is_clean(&seq(&[&p4(&[b"}"]), &noise]));
+}

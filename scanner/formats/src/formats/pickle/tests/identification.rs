@@ -22,6 +22,9 @@ fn junk_before_the_import_does_not_hide_it() {
         let stream = seq(&[junk, b"cposix\nsystem\n(S'echo'\ntR."]);
         assert!(confidence("model", &stream) >= Confidence::Plausible, "{junk:?}");
     }
+    let argument = seq(&[b"cposix\nsystem\n(S'", &[b'a'; 9000], b"'\ntR."]);
+    assert!(confidence("model", &argument) >= Confidence::Plausible);
+    assert!(confidence("model", b"I1\n.cposix\nsystem\n(S'echo'\ntR.") >= Confidence::Plausible);
     let long = seq(&[&b"N0I1\n0".repeat(2000), b"cposix\nsystem\n(S'echo'\ntR."]);
     assert!(confidence("model.bin", &long) >= Confidence::Plausible);
 }
@@ -43,6 +46,7 @@ fn text_and_binaries_are_no_pickles() {
         "Some text that begins with an S.\n",
         "V1.0\nV2.0\n",
         "N.B. this is a note.\n",
+        "PK\u{3}\u{4}\ncat\ndog\n",
     ] {
         for name in ["a.py", "a.txt", "a", "a.bin", "a.c", "a.csv"] {
             assert_eq!(confidence(name, text.as_bytes()), Confidence::No, "{name}: {text}");
