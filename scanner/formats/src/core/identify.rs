@@ -1,10 +1,14 @@
-use crate::codec::{hdf5, json, tar, xml, zip};
+use std::io::Read;
+
+use crate::codec::{decompress, hdf5, json, tar, xml, zip};
 use crate::core::sniff::HEAD_BYTES;
 use crate::core::{Confidence, FileName, FormatSpec, Input, Recognise, Scope, Sniff};
 use crate::formats::{FORMATS, llamafile};
 
 /// Largest JSON document parsed to identify it, bytes.
 const JSON_BYTES_MAX: usize = 16 << 20;
+/// Bytes unpacked of a gzip file to see what kind of tar archive is in it.
+const GZIP_BYTES_MAX: u64 = 256 << 10;
 
 /// Whether these first bytes are worth a full inspection: some format
 /// recognises them, or they are a document whose keys must be read to tell.
@@ -63,6 +67,7 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
         },
         "tar" => refine_tar(input).unwrap_or(spec),
         "hdf5" => refine_hdf5(input, name)?.unwrap_or(spec),
+        "gzip" => refine_gzip(input).unwrap_or(spec),
         "json" if confidence > Confidence::No => refine_json(input, name)?.unwrap_or(spec),
         "xml" => refine_xml(input).unwrap_or(spec),
         _ => spec,
@@ -111,6 +116,15 @@ fn refine_hdf5(input: &Input, name: &FileName) -> std::io::Result<Option<&'stati
         })
         .map(|(_, spec)| spec)
     })
+}
+
+/// Of the formats made of a tar archive NeMo alone is also written compressed.
+fn refine_gzip(input: &Input) -> Option<&'static FormatSpec> {
+    let mut head = Vec::new();
+    let unpacked = decompress::Codec::Gzip.open(input.clone());
+    // What came before a broken stream is enough.
+    let _ = unpacked.take(GZIP_BYTES_MAX).read_to_end(&mut head);
+    if tar::is_tar(&head) { refine_tar(&Input::bytes(head)).filter(|spec| spec.id == "nemo") } else { None }
 }
 
 fn refine_json(input: &Input, name: &FileName) -> std::io::Result<Option<&'static FormatSpec>> {

@@ -308,8 +308,8 @@ impl<'a> Inspection<'a> {
         let name = FileName::new(name);
         match identify(input, &name) {
             Ok(Some(spec)) if spec.scope == Scope::BesideModel => Interest::Companion,
-            Ok(Some(spec)) if spec.is_model || !spec.rules.is_empty() => Interest::Content,
-            Ok(Some(_)) => Interest::Document,
+            Ok(Some(spec)) if matches!(spec.id, "json" | "xml") && !engine::claims_model(&name) => Interest::Document,
+            Ok(Some(_)) => Interest::Content,
             Ok(None) if engine::claims_model(&name) => Interest::Named,
             Ok(None) => Interest::Nothing,
             Err(_) => Interest::Content,

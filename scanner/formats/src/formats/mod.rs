@@ -151,7 +151,6 @@ pub static FORMATS: &[&FormatSpec] = &[
     &compressed::LZMA,
     &compressed::ZLIB,
     // What only matters beside a model.
-    &executable::HOOK,
     &executable::ELF,
     &executable::PE,
     &executable::MACH_O,
