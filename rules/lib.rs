@@ -3,6 +3,35 @@
 //! Data only: what the tables mean is known where they are used.
 #![forbid(unsafe_code)]
 
+/// Our YARA rules: file name and text.
+pub const YARA: &[(&str, &str)] = &[
+    ("executables.yar", include_str!("yara/executables.yar")),
+    ("incidents.yar", include_str!("yara/incidents.yar")),
+    ("miners.yar", include_str!("yara/miners.yar")),
+    ("shells.yar", include_str!("yara/shells.yar")),
+];
+
+/// Where inference stacks keep models (`stacks.txt`).
+pub const STACKS: &str = include_str!("stacks.txt");
+
+/// The text of every table and rule here, for digests over all that decides.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    YARA.iter().map(|(_, text)| *text)
+}
+
+/// Names that pickles import.
+pub mod pickle {
+    /// Names needed to rebuild data, by module and name.
+    pub const ALLOW: &str = include_str!("pickle/allow.txt");
+    /// Names that give away control, by module and name, in sections that say
+    /// why.
+    pub const DENY: &str = include_str!("pickle/deny.txt");
+    /// Top-level modules of the standard library.
+    pub const STDLIB: &str = include_str!("pickle/stdlib.txt");
+    /// Names that stored code cannot use without attention.
+    pub const WORDS: &str = include_str!("pickle/words.txt");
+}
+
 /// Code objects that CPython's `marshal` stores.
 pub mod marshal {
     /// Names that give dangerous code away, one a line; those after `?` count
@@ -29,3 +58,14 @@ pub mod keras {
     /// TensorFlow operations that read, write, load or run something else.
     pub const OPERATIONS: &str = include_str!("keras/operations.txt");
 }
+
+/// Operators of the ONNX standard: `domain name` per line.
+pub const ONNX_OPERATORS: &str = include_str!("onnx/operators.txt");
+/// Operator domains that come with a runtime or an exporter, one per line.
+pub const ONNX_DOMAINS: &str = include_str!("onnx/domains.txt");
+/// Operators of onnxruntime-extensions, one per line.
+pub const ONNX_EXTENSIONS: &str = include_str!("onnx/extensions.txt");
+/// TensorFlow operators that reach outside the graph: `name class reason` per line.
+pub const TENSORFLOW_REACHING_OPS: &str = include_str!("tensorflow/ops.txt");
+/// Every operator of TensorFlow itself and its companion libraries, one per line.
+pub const TENSORFLOW_KNOWN_OPS: &str = include_str!("tensorflow/known_ops.txt");

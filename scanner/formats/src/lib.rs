@@ -19,8 +19,8 @@ mod core;
 pub mod formats;
 
 pub use crate::core::{
-    Child, Confidence, ContentMatch, ContentScanner, FileName, FormatError, FormatSpec, GENERIC_RULES, Input,
-    Inspection, Limits, NoContent, Options, Outcome, ReadAt, Reader, Recognise, Scope, Sniff, identify, inspect,
-    triage,
+    Child, Confidence, ContentMatch, ContentScanner, FileName, FormatError, FormatSpec, GENERIC_RULES, HEAD_BYTES,
+    Input, Inspection, Interest, Limits, NoContent, Options, Outcome, Parser, ReadAt, Reader, Recognise, Scope, Sniff,
+    TAIL_BYTES, claims_model, identify, inspect, is_companion, triage,
 };
 pub use formats::{FORMATS, rules};

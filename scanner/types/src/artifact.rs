@@ -27,9 +27,9 @@ pub struct Artifact {
     /// Other files this one needs or names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
-    /// Other paths of the same file (hard links) seen in this scan.
+    /// Other paths of the same file: hard links, and links in a Hugging Face snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hard_links: Vec<String>,
+    pub also_at: Vec<String>,
 }
 
 impl Artifact {

@@ -12,6 +12,9 @@ use crate::core::{FormatError, Input};
 
 /// Most duplicate keys remembered by path.
 const DUPLICATES_MAX: usize = 64;
+/// Longest path remembered, bytes: every value below a key of megabytes would
+/// otherwise copy it.
+const PATH_BYTES_MAX: usize = 512;
 
 /// A parsed document.
 #[derive(Debug)]
@@ -66,6 +69,17 @@ fn offset_of(text: &[u8], line: usize, column: usize) -> u64 {
     (start + column).min(text.len()) as u64
 }
 
+/// `path` with one more step, up to [`PATH_BYTES_MAX`].
+fn extended(path: &str, separator: &str, step: &str) -> String {
+    let mut out = String::with_capacity(path.len() + separator.len() + step.len().min(PATH_BYTES_MAX));
+    out.push_str(path);
+    out.push_str(separator);
+    let room = PATH_BYTES_MAX.saturating_sub(out.len());
+    let end = (0..=room.min(step.len())).rev().find(|n| step.is_char_boundary(*n)).unwrap_or(0);
+    out.push_str(step.get(..end).unwrap_or_default());
+    out
+}
+
 /// Builds a [`Value`] and notes replaced keys on the way.
 struct Keep<'a> {
     path: String,
@@ -108,9 +122,10 @@ impl<'de> Visitor<'de> for Keep<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut out = Vec::new();
-        while let Some(value) =
-            seq.next_element_seed(Keep { path: format!("{}[{}]", self.path, out.len()), duplicates: self.duplicates })?
-        {
+        while let Some(value) = seq.next_element_seed(Keep {
+            path: extended(&self.path, "", &format!("[{}]", out.len())),
+            duplicates: self.duplicates,
+        })? {
             out.push(value);
         }
         Ok(Value::Array(out))
@@ -118,7 +133,7 @@ impl<'de> Visitor<'de> for Keep<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            let path = extended(&self.path, if self.path.is_empty() { "" } else { "." }, &key);
             let value = map.next_value_seed(Keep { path: path.clone(), duplicates: self.duplicates })?;
             if let Some(replaced) = out.insert(key, value) {
                 let mut duplicates = self.duplicates.borrow_mut();
@@ -147,6 +162,13 @@ mod tests {
         assert!(parse_bytes("[".repeat(100_000).as_bytes()).is_err());
         assert!(parse_bytes(b"{} x").is_err());
         assert!(parse_bytes(b"").is_err());
+    }
+
+    #[test]
+    fn long_keys_are_not_copied_for_every_value_below_them() {
+        let doc =
+            parse_bytes(format!("{{\"{}\": [{}0]}}", "k".repeat(1 << 22), "0,".repeat(200_000)).as_bytes()).unwrap();
+        assert!(doc.duplicates.is_empty());
     }
 
     #[test]

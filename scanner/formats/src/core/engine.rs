@@ -11,6 +11,16 @@ use crate::formats::FORMATS;
 /// file itself in the pass that digests it, outside [`Outcome::opaque`].
 #[must_use]
 pub fn inspect(input: &Input, name: &str, options: &Options, content: &dyn ContentScanner) -> Outcome {
+    inspect_with(name, options, content, |ctx| inspect_content(ctx, input))
+}
+
+/// Runs `f` in a fresh context and gathers what it reported.
+pub(crate) fn inspect_with(
+    name: &str,
+    options: &Options,
+    content: &dyn ContentScanner,
+    f: impl FnOnce(&mut Inspection<'_>) -> Child,
+) -> Outcome {
     let shared = Shared {
         options: *options,
         content,
@@ -20,8 +30,7 @@ pub fn inspect(input: &Input, name: &str, options: &Options, content: &dyn Conte
         work: Cell::new(0),
         findings_dropped: Cell::new(0),
     };
-    let mut ctx = Inspection::root(&shared, FileName::new(name));
-    let child = inspect_content(&mut ctx, input);
+    let child = f(&mut Inspection::root(&shared, FileName::new(name)));
     let dropped = shared.findings_dropped.get();
     let mut outcome = shared.outcome.into_inner();
     outcome.format = child.format;
@@ -35,6 +44,11 @@ pub fn inspect(input: &Input, name: &str, options: &Options, content: &dyn Conte
     }
     outcome.findings.sort_by(|a, b| (b.verdict, b.severity).cmp(&(a.verdict, a.severity)));
     outcome
+}
+
+/// What a parser that was run by itself found out about the whole: nothing.
+pub(crate) fn nothing() -> Child {
+    Child { format: None, is_model: false }
 }
 
 /// Identifies `input` and inspects it as what it is.
@@ -57,7 +71,7 @@ pub(crate) fn inspect_content(ctx: &mut Inspection<'_>, input: &Input) -> Child 
     if is_model {
         check_extension(ctx, spec);
     }
-    Child { format: Some(spec.id), is_model }
+    Child { format: ctx.refined.take().or(Some(spec.id)), is_model }
 }
 
 /// Content that nothing recognised: says so if its name claims a model.
@@ -84,7 +98,8 @@ fn not_a_model(ctx: &mut Inspection<'_>, input: &Input) -> bool {
 /// Whether a file of this name, unrecognised, must be reported as a model
 /// that could not be read. Extensions shared with ordinary programs are not
 /// in the list.
-fn claims_model(name: &FileName) -> bool {
+#[must_use]
+pub fn claims_model(name: &FileName) -> bool {
     const CLAIMS: &[&str] = &[
         "safetensors",
         "gguf",

@@ -1,7 +1,7 @@
-use crate::codec::{hdf5, json, xml, zip};
+use crate::codec::{hdf5, json, tar, xml, zip};
 use crate::core::sniff::HEAD_BYTES;
 use crate::core::{Confidence, FileName, FormatSpec, Input, Recognise, Scope, Sniff};
-use crate::formats::FORMATS;
+use crate::formats::{FORMATS, by_id, llamafile};
 
 /// Largest JSON document parsed to identify it, bytes.
 const JSON_BYTES_MAX: usize = 16 << 20;
@@ -15,7 +15,19 @@ const JSON_BYTES_MAX: usize = 16 << 20;
 pub fn triage(sniff: &Sniff<'_>) -> bool {
     FORMATS.iter().any(|f| match f.recognise {
         Recognise::Bytes(recognise) => f.scope == Scope::Anywhere && recognise(sniff) > Confidence::No,
-        Recognise::Zip(_) | Recognise::Hdf5(_) | Recognise::Json(_) | Recognise::XmlRoot(_) => false,
+        Recognise::Zip(_) | Recognise::Tar(_) | Recognise::Hdf5(_) | Recognise::Json(_) | Recognise::XmlRoot(_) => {
+            false
+        }
+    })
+}
+
+/// Whether these first bytes are a companion: worth inspecting only because a
+/// model lies beside it. As safe as [`triage`].
+#[must_use]
+pub fn is_companion(sniff: &Sniff<'_>) -> bool {
+    FORMATS.iter().any(|f| {
+        f.scope == Scope::BesideModel
+            && matches!(f.recognise, Recognise::Bytes(recognise) if recognise(sniff) > Confidence::No)
     })
 }
 
@@ -42,7 +54,14 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
         return Ok(None);
     };
     Ok(Some(match spec.id {
-        "zip" | "llamafile" => refine_zip(input).unwrap_or(spec),
+        "zip" => zip::Listing::read(input).ok().and_then(|listing| refine_zip(&listing)).unwrap_or(spec),
+        // Installers and launchers are programs with an archive too.
+        "llamafile" => match zip::Listing::read(input) {
+            Ok(listing) if llamafile::holds_weights(&listing) => spec,
+            Ok(listing) => return Ok(refine_zip(&listing)),
+            Err(_) => return Ok(None),
+        },
+        "tar" => refine_tar(input).unwrap_or(spec),
         "hdf5" => refine_hdf5(input, name)?.unwrap_or(spec),
         "json" if confidence > Confidence::No => refine_json(input, name)?.unwrap_or(spec),
         "xml" => refine_xml(input).unwrap_or(spec),
@@ -62,17 +81,21 @@ fn best(confidence: impl Fn(&FormatSpec) -> Confidence) -> Option<(Confidence, &
     best
 }
 
-fn refine_zip(input: &Input) -> Option<&'static FormatSpec> {
-    let listing = zip::Listing::read(input).ok()?;
+fn refine_zip(listing: &zip::Listing) -> Option<&'static FormatSpec> {
     best(|f| match f.recognise {
-        Recognise::Zip(recognise) => recognise(&listing),
+        Recognise::Zip(recognise) => recognise(listing),
         _ => Confidence::No,
     })
     .map(|(_, spec)| spec)
 }
 
-fn by_id(id: &str) -> Option<&'static FormatSpec> {
-    FORMATS.iter().copied().find(|f| f.id == id)
+fn refine_tar(input: &Input) -> Option<&'static FormatSpec> {
+    let listing = tar::Listing::read(input).ok()?;
+    best(|f| match f.recognise {
+        Recognise::Tar(recognise) => recognise(&listing),
+        _ => Confidence::No,
+    })
+    .map(|(_, spec)| spec)
 }
 
 fn refine_hdf5(input: &Input, name: &FileName) -> std::io::Result<Option<&'static FormatSpec>> {

@@ -84,6 +84,23 @@ pub struct Child {
     pub is_model: bool,
 }
 
+/// How nested content of unknown kind deserves to be treated. Containers ask
+/// before they unpack everything: a disk is full of archives without a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Nothing recognises it.
+    Nothing,
+    /// A JSON or XML document that no model format claimed, going by as much
+    /// of it as was there.
+    Document,
+    /// Nothing recognises it, but its name is that of a model.
+    Named,
+    /// Worth inspecting only beside a model.
+    Companion,
+    /// To be inspected.
+    Content,
+}
+
 /// The context a format inspects in: takes findings, facts and links, keeps
 /// the budgets, opens nested content.
 pub struct Inspection<'a> {
@@ -95,11 +112,13 @@ pub struct Inspection<'a> {
     pub(crate) opaque_here: Vec<Range<u64>>,
     /// Set when nested content is a model.
     pub(crate) holds_model: bool,
+    /// What the content turned out to be on a closer look.
+    pub(crate) refined: Option<&'static str>,
 }
 
 impl<'a> Inspection<'a> {
     pub(crate) fn root(shared: &'a Shared<'a>, name: FileName) -> Self {
-        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false }
+        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false, refined: None }
     }
 
     /// What to look for and how far to go.
@@ -183,6 +202,12 @@ impl<'a> Inspection<'a> {
         }
     }
 
+    /// Says that the content is a special case of the format that recognised
+    /// it, by that one's id.
+    pub fn refine_format(&mut self, id: &'static str) {
+        self.refined = Some(id);
+    }
+
     /// Records that this content names another file.
     pub fn link(&mut self, kind: LinkKind, target: &str) {
         let mut outcome = self.shared.outcome.borrow_mut();
@@ -256,11 +281,33 @@ impl<'a> Inspection<'a> {
             depth: self.depth + 1,
             opaque_here: Vec::new(),
             holds_model: false,
+            refined: None,
         };
         let out = f(&mut inner, input);
         inner.scan_content(input);
         self.holds_model |= inner.holds_model;
         out
+    }
+
+    /// How nested content of this name deserves to be treated. Its first 4 KiB
+    /// are enough to ask, except for documents.
+    #[must_use]
+    pub fn interest(&self, name: &str, input: &Input) -> Interest {
+        let name = FileName::new(name);
+        match identify(input, &name) {
+            Ok(Some(spec)) if spec.scope == Scope::BesideModel => Interest::Companion,
+            Ok(Some(spec)) if spec.is_model || !spec.rules.is_empty() => Interest::Content,
+            Ok(Some(_)) => Interest::Document,
+            Ok(None) if engine::claims_model(&name) => Interest::Named,
+            Ok(None) => Interest::Nothing,
+            Err(_) => Interest::Content,
+        }
+    }
+
+    /// Whether the current name is that of a model, whatever the content.
+    #[must_use]
+    pub fn claims_model(&self) -> bool {
+        engine::claims_model(&self.name)
     }
 
     /// Whether nested content of this name is a companion: worth inspecting

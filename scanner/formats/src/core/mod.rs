@@ -8,19 +8,21 @@ mod identify;
 mod input;
 mod inspection;
 mod limits;
+mod parser;
 mod reader;
 mod sniff;
 mod spec;
 
-pub use engine::inspect;
+pub use engine::{claims_model, inspect};
 pub use error::FormatError;
 pub use generic::GENERIC_RULES;
-pub use identify::{identify, triage};
+pub use identify::{identify, is_companion, triage};
 pub use input::{Input, ReadAt};
-pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, NoContent, Outcome};
+pub use inspection::{Child, ContentMatch, ContentScanner, Inspection, Interest, NoContent, Outcome};
 pub use limits::{Limits, Options};
+pub use parser::Parser;
 pub use reader::Reader;
-pub use sniff::{FileName, Sniff};
+pub use sniff::{FileName, HEAD_BYTES, Sniff, TAIL_BYTES};
 pub use spec::{Confidence, FormatSpec, Recognise, Scope};
 
 #[cfg(test)]

@@ -78,26 +78,36 @@ impl<'a> Sniff<'a> {
 
 /// The last component of a path or member name, lower-cased for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileName(String);
+pub struct FileName {
+    lower: String,
+    given: String,
+}
 
 impl FileName {
     /// From a path with `/` or `\` separators.
     #[must_use]
     pub fn new(path: &str) -> Self {
-        Self(path.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase())
+        let given = path.rsplit(['/', '\\']).next().unwrap_or_default();
+        Self { lower: given.to_lowercase(), given: given.to_owned() }
+    }
+
+    /// The name as it is written, for the names of its neighbours.
+    #[must_use]
+    pub fn as_given(&self) -> &str {
+        &self.given
     }
 
     /// The lower-cased name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.lower
     }
 
     /// Text after the last dot, lower-cased; `None` without a dot or for a
     /// leading one.
     #[must_use]
     pub fn extension(&self) -> Option<&str> {
-        self.0.rsplit_once('.').and_then(|(stem, ext)| (!stem.is_empty()).then_some(ext))
+        self.lower.rsplit_once('.').and_then(|(stem, ext)| (!stem.is_empty()).then_some(ext))
     }
 
     /// Whether the extension is one of `extensions` (given lower-case).

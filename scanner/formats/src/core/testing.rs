@@ -43,8 +43,8 @@ pub fn survives_damage(name: &str, sample: &[u8]) {
     }
 }
 
-/// Runs `f` in a fresh context, for codecs that need one.
-pub fn with_ctx<T>(f: impl FnOnce(&mut crate::core::Inspection<'_>) -> T) -> T {
+/// Runs `f` in an inspection of nothing, for codecs.
+pub fn with_inspection<T>(f: impl FnOnce(&mut crate::core::Inspection<'_>) -> T) -> T {
     let shared = crate::core::inspection::Shared {
         options: Options::default(),
         content: &NoContent,
@@ -54,5 +54,5 @@ pub fn with_ctx<T>(f: impl FnOnce(&mut crate::core::Inspection<'_>) -> T) -> T {
         work: std::cell::Cell::new(0),
         findings_dropped: std::cell::Cell::new(0),
     };
-    f(&mut crate::core::Inspection::root(&shared, crate::core::FileName::new("test")))
+    f(&mut crate::core::Inspection::root(&shared, crate::core::FileName::new("")))
 }

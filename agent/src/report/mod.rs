@@ -1,0 +1,18 @@
+//! Renderings of a scan report, one file each.
+
+mod json;
+mod junit;
+mod markdown;
+mod sarif;
+mod table;
+mod text;
+
+pub use json::json;
+pub use junit::junit;
+pub use markdown::markdown;
+pub use sarif::sarif;
+pub use table::table;
+pub use text::{bold, severity_style, wrapped};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use std::io::{self, Write};
+
+use weighbridge_types::{Artifact, Finding, Model, Report, Shown, Verdict};
+
+use super::text::{bold, count, dim, severity_style, size, verdict_style, wrapped};
+
+/// Findings shown per artifact; the rest are counted.
+const FINDINGS_SHOWN_MAX: usize = 5;
+
+/// For people: what was found, why it is bad, what to do. Quiet about clean
+/// artifacts unless `verbose`.
+pub fn table(out: &mut impl Write, report: &Report, verbose: bool) -> io::Result<()> {
+    let mut artifacts: Vec<&Artifact> = report
+        .artifacts
+        .iter()
+        .filter(|a| {
+            verbose
+                || a.verdict != Verdict::Clean
+                || a.findings.iter().any(|f| f.severity > weighbridge_types::Severity::Low)
+        })
+        .collect();
+    artifacts.sort_by(|a, b| b.verdict.cmp(&a.verdict).then_with(|| a.path.cmp(&b.path)));
+    for a in artifacts {
+        artifact(out, a)?;
+    }
+    models(out, &report.models)?;
+    for error in &report.errors {
+        writeln!(out, "{}: {}", Shown(&error.path), Shown(&error.message))?;
+    }
+    summary(out, report)
+}
+
+fn artifact(out: &mut impl Write, artifact: &Artifact) -> io::Result<()> {
+    let (style, bold, dim) = (verdict_style(artifact.verdict), bold(), dim());
+    writeln!(
+        out,
+        "{style}{:10}{style:#} {bold}{}{bold:#}  {dim}{}, {}{dim:#}",
+        artifact.verdict,
+        Shown(&artifact.path),
+        Shown(&artifact.format),
+        size(artifact.size_bytes)
+    )?;
+    for finding in artifact.findings.iter().take(FINDINGS_SHOWN_MAX) {
+        self::finding(out, finding)?;
+    }
+    if let Some(more) = artifact.findings.len().checked_sub(FINDINGS_SHOWN_MAX).filter(|n| *n > 0) {
+        writeln!(out, "  {dim}… and {more} more; --format json shows all{dim:#}")?;
+    }
+    if let Some(first) = artifact.findings.first()
+        && let Some(rule) = weighbridge_scanner::all_rules().find(|r| r.id == first.rule)
+    {
+        writeln!(out, "{}", wrapped(&format!("→ {}", rule.remedy), "  "))?;
+    }
+    writeln!(out)
+}
+
+fn finding(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
+    let (style, dim) = (severity_style(finding.severity), dim());
+    writeln!(out, "  {style}{:8}{style:#} {} {dim}[{}]{dim:#}", finding.severity, finding.title, finding.rule)?;
+    let mut place = String::new();
+    if let Some(member) = &finding.member {
+        place.push_str(&format!("in {} ", Shown(member)));
+    }
+    if let Some(offset) = finding.offset {
+        place.push_str(&format!("at byte {offset}: "));
+    } else if !place.is_empty() {
+        place.push_str(": ");
+    }
+    writeln!(out, "{}", wrapped(&format!("{place}{}", Shown(&finding.detail)), "           "))
+}
+
+fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
+    if models.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<[String; 6]> = models
+        .iter()
+        .map(|m| {
+            let fact = |key: &str| match m.metadata.get(key) {
+                Some(serde_json::Value::String(s)) => Shown(s).to_string(),
+                Some(other) => other.as_u64().map_or_else(String::new, count),
+                None => String::new(),
+            };
+            [
+                Shown(&m.name).to_string(),
+                m.format.clone(),
+                fact("parameters"),
+                fact("quantization"),
+                size(m.size_bytes),
+                m.verdict.name().to_owned(),
+            ]
+        })
+        .collect();
+    let header = ["model", "format", "parameters", "quantization", "size", "verdict"].map(str::to_owned);
+    let mut widths = [0; 6];
+    for row in rows.iter().chain([&header]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(textwrap::core::display_width(cell).min(44));
+        }
+    }
+    let bold = bold();
+    write!(out, "{bold}")?;
+    cells(out, &header, &widths)?;
+    writeln!(out, "{bold:#}")?;
+    for (row, model) in rows.iter().zip(models) {
+        let style = verdict_style(model.verdict);
+        let (last, first) = (row.last().map_or("", String::as_str), row.get(..5).unwrap_or_default());
+        cells(out, first, &widths)?;
+        writeln!(out, "{style}{last}{style:#}")?;
+    }
+    writeln!(out)
+}
+
+fn cells(out: &mut impl Write, row: &[String], widths: &[usize]) -> io::Result<()> {
+    for (cell, width) in row.iter().zip(widths) {
+        let shown: String = if textwrap::core::display_width(cell) > *width {
+            cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+        } else {
+            cell.clone()
+        };
+        let pad = width.saturating_sub(textwrap::core::display_width(&shown));
+        write!(out, "{shown}{:pad$}  ", "")?;
+    }
+    Ok(())
+}
+
+fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let s = &report.summary;
+    let of = |verdict: Verdict| s.verdicts.get(verdict.name()).copied().unwrap_or(0);
+    let cached = if s.files_cached > 0 { format!(", {} from the cache", s.files_cached) } else { String::new() };
+    writeln!(
+        out,
+        "{} files seen{cached}, {} artifacts in {} models: {} malicious, {} suspicious, {} unknown, {} clean. {} hashed in {}.{:03} s.",
+        s.files_seen,
+        s.artifacts,
+        s.models,
+        of(Verdict::Malicious),
+        of(Verdict::Suspicious),
+        of(Verdict::Unknown),
+        of(Verdict::Clean),
+        size(s.bytes_hashed),
+        s.elapsed_ms / 1000,
+        s.elapsed_ms % 1000
+    )
+}

@@ -1,0 +1,27 @@
+use rustix::process::{Gid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
+
+/// `nobody`, which every distribution reserves for "owns nothing".
+const NOBODY: u32 = 65534;
+
+/// Becomes `nobody` if root; any other user stays who they are.
+pub fn drop_root() -> rustix::io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Leaves the host's network, IPC and host name behind, as a user that is
+/// mapped to nobody, and drops the capabilities that come with it.
+pub fn own_namespaces() -> rustix::io::Result<()> {
+    #[expect(deprecated, reason = "the flags that make it unsafe (FILES) are not used")]
+    rustix::thread::unshare(
+        UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS,
+    )?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+}

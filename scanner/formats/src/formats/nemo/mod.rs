@@ -1,0 +1,36 @@
+//! NeMo checkpoints: a tar archive of `model_config.yaml`, weights and other
+//! artifacts, plain or compressed with gzip. The configuration names classes
+//! to instantiate (Hydra `_target_`), the weights are a pickle.
+
+use crate::codec::tar::{Listing, Seekable};
+use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope};
+use crate::formats::tar::contents::{self, Purpose};
+
+/// Registry entry.
+pub static FORMAT: FormatSpec = FormatSpec {
+    id: "nemo",
+    name: "NVIDIA NeMo checkpoint",
+    extensions: &["nemo"],
+    runs_code: true,
+    is_model: true,
+    scope: Scope::Anywhere,
+    recognise: Recognise::Tar(recognise),
+    inspect,
+    rules: &[],
+};
+
+fn recognise(listing: &Listing) -> Confidence {
+    let weights = [".ckpt", ".distcp", ".pt", ".safetensors"].iter().any(|suffix| listing.any_ends_with(suffix));
+    match listing.get("model_config.yaml") {
+        Some(_) if weights => Confidence::Certain,
+        Some(_) => Confidence::Likely,
+        None => Confidence::No,
+    }
+}
+
+fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
+    contents::inspect(ctx, Seekable::new(input.clone()), Purpose::Model { inspected: |_| false })
+}
+
+#[cfg(test)]
+mod tests;

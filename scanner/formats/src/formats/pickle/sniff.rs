@@ -1,0 +1,317 @@
+//! Telling a pickle by its first bytes. Protocols 0 and 1 have no signature
+//! (CVE-2025-10155), so their grammar is walked: cheaply, and strictly enough
+//! that text and binaries fall out after a few bytes.
+
+use crate::core::{Confidence, FormatError, Input, Reader, Sniff};
+use crate::formats::pickle::ops::{self, Op, Operand, code};
+
+/// Extensions under which a pickle without signature and without imports is
+/// looked for. Files without extension count too.
+const EXTENSIONS: &[&str] = &[
+    "pkl", "pickle", "p", "pck", "pcl", "dat", "bin", "joblib", "pt", "pth", "ckpt", "data", "model", "sav", "dill",
+    "obj", "db", "cache",
+];
+/// Extensions that claim a pickle.
+const CLAIMS: &[&str] = &["pkl", "pickle", "pck", "joblib", "dill"];
+/// Opcodes walked.
+const OPS_MAX: u32 = 4096;
+/// Deepest stack followed.
+const STACK_MAX: usize = 4096;
+
+/// What a walk over the first bytes showed.
+#[derive(Debug, Default)]
+struct Walk {
+    ops: u32,
+    /// Different opcodes, one bit each.
+    kinds: [u64; 4],
+    protocol: Option<i64>,
+    /// Imports with plausible names.
+    globals: u32,
+    /// Calls after such an import.
+    calls: u32,
+    /// Offset after STOP.
+    stopped: Option<u64>,
+    /// The head ended, not the grammar.
+    ran_off: bool,
+    /// The content itself ended.
+    truncated: bool,
+}
+
+/// Whether the first bytes are a pickle's.
+#[must_use]
+pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
+    let Some(first) = sniff.head.first() else { return Confidence::No };
+    if !starts_stream(*first) {
+        return Confidence::No;
+    }
+    let walk = walk(sniff.head, sniff.len);
+    let named = sniff.name.has_extension(EXTENSIONS) || sniff.name.extension().is_none();
+    let claimed = sniff.name.has_extension(CLAIMS);
+    if sniff.head.first() == Some(&code::PROTO) && matches!(walk.protocol, Some(2..=5)) {
+        return walk.with_signature(claimed);
+    }
+    let ends = walk.stopped.is_some_and(|end| sniff.len - end <= 2);
+    if walk.calls > 0 || walk.globals > 0 && ends {
+        return Confidence::Likely;
+    }
+    if walk.globals > 0 && walk.ran_off && walk.ops >= 3 {
+        return Confidence::Plausible;
+    }
+    let different: u32 = walk.kinds.iter().map(|k| k.count_ones()).sum();
+    let data = walk.stopped.is_some() && (ends || claimed) && walk.ops >= if claimed { 2 } else { 3 }
+        || walk.ran_off && walk.ops >= 16 && different >= if claimed { 2 } else { 3 };
+    if data && named || walk.truncated && claimed && walk.ops >= 3 {
+        return Confidence::Plausible;
+    }
+    Confidence::No
+}
+
+/// Whether bytes inside other content are a pickle beyond doubt.
+#[must_use]
+pub fn is_convincing(head: &[u8], len: u64) -> bool {
+    let head = head.get(..4096).unwrap_or(head);
+    if !head.first().is_some_and(|b| starts_stream(*b)) {
+        return false;
+    }
+    let walk = walk(head, len);
+    match walk.protocol {
+        Some(2..=5) => walk.stopped.is_some() && walk.ops >= 3 || walk.globals > 0 || walk.ran_off && walk.ops >= 16,
+        _ => walk.calls > 0,
+    }
+}
+
+impl Walk {
+    /// The first bytes are PROTO and a protocol that exists.
+    fn with_signature(&self, claimed: bool) -> Confidence {
+        if (self.stopped.is_some() || self.ran_off) && self.ops >= 2 {
+            Confidence::Certain
+        } else if self.globals > 0 || self.ops >= 6 || self.truncated && self.ops >= 3 {
+            Confidence::Likely
+        } else if claimed {
+            Confidence::Plausible
+        } else {
+            Confidence::No
+        }
+    }
+}
+
+/// Opcodes that can stand first: those that push something, PROTO, MARK.
+fn starts_stream(byte: u8) -> bool {
+    matches!(
+        byte,
+        code::PROTO
+            | code::FRAME
+            | code::MARK
+            | code::GLOBAL
+            | code::NONE
+            | code::INT
+            | code::LONG
+            | code::FLOAT
+            | code::STRING
+            | code::UNICODE
+            | code::PERSID
+            | code::EMPTY_DICT
+            | code::EMPTY_LIST
+            | code::EMPTY_TUPLE
+            | code::BININT
+            | code::BININT1
+            | code::BININT2
+            | code::BINSTRING
+            | code::SHORT_BINSTRING
+            | code::BINUNICODE
+            | code::BINFLOAT
+            | code::BINBYTES
+            | code::SHORT_BINBYTES
+            | code::EXT1..=code::EXT4
+            | code::NEWTRUE..=code::EMPTY_SET
+            | code::BYTEARRAY8
+            | code::NEXT_BUFFER
+    )
+}
+
+fn walk(head: &[u8], len: u64) -> Walk {
+    let input = Input::bytes(head.to_vec());
+    let mut r = Reader::new(&input);
+    let mut walk = Walk::default();
+    let mut stack = Stack::default();
+    while walk.ops < OPS_MAX {
+        let at = r.position();
+        let op = match ops::next(&mut r) {
+            Ok(op) => op,
+            Err(FormatError::Truncated { .. }) => {
+                let goes_on = len > head.len() as u64 && operand_fits(head, at, len);
+                walk.ran_off = goes_on;
+                walk.truncated = !goes_on && at > 0;
+                return walk;
+            }
+            Err(_) => return walk,
+        };
+        if !stack.accepts(&op) {
+            return walk;
+        }
+        walk.ops += 1;
+        if let Some(kinds) = walk.kinds.get_mut(usize::from(op.code / 64)) {
+            *kinds |= 1 << (op.code % 64);
+        }
+        match (&op.operand, op.code) {
+            (Operand::Int(version), code::PROTO) => {
+                walk.protocol = walk.protocol.or(Some(*version));
+            }
+            (Operand::Lines(module, name), code) => {
+                if !is_name(module) || !is_name(name) {
+                    walk.ops -= 1;
+                    return walk;
+                }
+                walk.globals += 1;
+                walk.calls += u32::from(code == code::INST);
+            }
+            (Operand::Span { start, len, .. }, code::STRING) => {
+                let text = usize::try_from(*start).ok().and_then(|s| head.get(s..)).unwrap_or_default();
+                let quoted = text.first().is_some_and(|b| matches!(b, b'\'' | b'"')) && *len >= 2;
+                if !quoted {
+                    return walk;
+                }
+            }
+            (_, code::STACK_GLOBAL) => walk.globals += 1,
+            (_, code::REDUCE | code::OBJ | code::NEWOBJ | code::NEWOBJ_EX | code::BUILD) if walk.globals > 0 => {
+                walk.calls += 1;
+            }
+            (_, code::STOP) => {
+                walk.stopped = Some(r.position());
+                return walk;
+            }
+            _ => {}
+        }
+    }
+    walk.ran_off = true;
+    walk
+}
+
+/// Whether an operand cut off by the end of the head can end inside the
+/// content.
+fn operand_fits(head: &[u8], at: u64, len: u64) -> bool {
+    let op = usize::try_from(at).ok().and_then(|at| head.get(at..)).unwrap_or_default();
+    let declared = match op {
+        [code::BINUNICODE | code::BINBYTES | code::BINSTRING, rest @ ..] => {
+            rest.first_chunk().map(|n| u64::from(u32::from_le_bytes(*n)))
+        }
+        [code::BINUNICODE8 | code::BINBYTES8 | code::BYTEARRAY8, rest @ ..] => {
+            rest.first_chunk().map(|n| u64::from_le_bytes(*n))
+        }
+        _ => None,
+    };
+    declared.is_none_or(|n| n <= len.saturating_sub(at))
+}
+
+/// Letters, digits, underscores and dots, as module and class names are
+/// written; also with blanks around, which only an attacker writes.
+fn is_name(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text.trim_ascii()) else { return false };
+    !text.is_empty()
+        && text.len() <= 256
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+/// Depth of the stack above each MARK.
+#[derive(Debug, Default)]
+struct Stack {
+    depth: usize,
+    marks: Vec<usize>,
+}
+
+impl Stack {
+    /// Executes an opcode on the depth alone; false if the machine would
+    /// stop.
+    fn accepts(&mut self, op: &Op) -> bool {
+        let (pops, pushes) = match op.code {
+            code::PROTO | code::FRAME => (0, 0),
+            code::MARK => {
+                self.marks.push(std::mem::take(&mut self.depth));
+                return self.marks.len() <= STACK_MAX;
+            }
+            code::POP if self.depth == 0 => return self.back_to_mark().is_some(),
+            code::POP_MARK => return self.back_to_mark().is_some(),
+            code::POP | code::STOP => (1, 0),
+            code::TUPLE | code::LIST | code::DICT | code::FROZENSET | code::INST => {
+                if self.back_to_mark().is_none() {
+                    return false;
+                }
+                (0, 1)
+            }
+            code::OBJ => match self.back_to_mark() {
+                Some(items) if items > 0 => (0, 1),
+                _ => return false,
+            },
+            code::APPENDS | code::SETITEMS | code::ADDITEMS => {
+                if self.back_to_mark().is_none() {
+                    return false;
+                }
+                (1, 1)
+            }
+            code::DUP => (1, 2),
+            code::PUT | code::BINPUT | code::LONG_BINPUT | code::MEMOIZE | code::READONLY_BUFFER | code::TUPLE1 => {
+                (1, 1)
+            }
+            code::BINPERSID => (1, 1),
+            code::TUPLE2 | code::APPEND | code::BUILD | code::REDUCE | code::NEWOBJ | code::STACK_GLOBAL => (2, 1),
+            code::TUPLE3 | code::SETITEM | code::NEWOBJ_EX => (3, 1),
+            code::NONE
+            | code::NEWTRUE
+            | code::NEWFALSE
+            | code::INT
+            | code::LONG
+            | code::BININT
+            | code::BININT1
+            | code::BININT2
+            | code::LONG1
+            | code::LONG4
+            | code::FLOAT
+            | code::BINFLOAT
+            | code::STRING
+            | code::BINSTRING
+            | code::SHORT_BINSTRING
+            | code::UNICODE
+            | code::BINUNICODE
+            | code::SHORT_BINUNICODE
+            | code::BINUNICODE8
+            | code::BINBYTES
+            | code::SHORT_BINBYTES
+            | code::BINBYTES8
+            | code::BYTEARRAY8
+            | code::NEXT_BUFFER
+            | code::EMPTY_TUPLE
+            | code::EMPTY_LIST
+            | code::EMPTY_DICT
+            | code::EMPTY_SET
+            | code::GET
+            | code::BINGET
+            | code::LONG_BINGET
+            | code::GLOBAL
+            | code::EXT1
+            | code::EXT2
+            | code::EXT4
+            | code::PERSID => (0, 1),
+            _ => return false,
+        };
+        match self.depth.checked_sub(pops) {
+            Some(left) => self.depth = left + pushes,
+            None => return false,
+        }
+        self.depth <= STACK_MAX
+    }
+
+    /// Drops everything above the last MARK; gives how much that was.
+    fn back_to_mark(&mut self) -> Option<usize> {
+        let below = self.marks.pop()?;
+        Some(std::mem::replace(&mut self.depth, below))
+    }
+}
+
+/// Whether bytes right behind a complete stream may be the next one.
+#[must_use]
+pub fn may_be(head: &[u8], len: u64) -> bool {
+    let head = head.get(..4096).unwrap_or(head);
+    let walk = walk(head, len);
+    matches!(walk.protocol, Some(2..=5)) && walk.ops >= 3
+}

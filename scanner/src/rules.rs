@@ -1,0 +1,45 @@
+//! Rules that the pipeline itself raises.
+
+use weighbridge_types::{Rule, Severity, Verdict};
+
+/// All of them, for `weighbridge rules`.
+pub static ALL: &[&Rule] = &[&INSPECTION_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK];
+
+/// The worker died, hung, or a parser broke.
+pub static INSPECTION_FAILED: Rule = Rule {
+    id: "inspection-failed",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "the inspection failed",
+    what: "The confined process that inspected the file crashed, ran out of memory, or gave no sign of life in time.",
+    why: "Files made to break scanners do exactly this. It was not inspected, so it is not clean.",
+    false_positives: "A bug of ours: please report it with the file's format and, if you may, the file.",
+    remedy: "Treat the file as hostile until another tool or a newer release has inspected it.",
+    references: &["CWE-754"],
+};
+
+/// The bytes digested are not the bytes inspected.
+pub static CHANGED_WHILE_SCANNING: Rule = Rule {
+    id: "changed-while-scanning",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "the file changed while it was scanned",
+    what: "Length, modification time or content differ between the start and the end of the inspection.",
+    why: "What was found may not hold for what is there now; swapping a file during its check is a known attack.",
+    false_positives: "A download or training run that is still writing.",
+    remedy: "Scan again when nothing writes to the file.",
+    references: &["CWE-367"],
+};
+
+/// External data reached through a link.
+pub static EXTERNAL_DATA_LINK: Rule = Rule {
+    id: "external-data-is-a-link",
+    severity: Severity::High,
+    verdict: Verdict::Suspicious,
+    title: "tensor data of a graph is reached through a link",
+    what: "The file that a graph names as its external data, or a folder on the way to it, is a symbolic link.",
+    why: "Runtimes that check only the text of the path then read or overwrite a file elsewhere.",
+    false_positives: "Hugging Face caches link every file into their own blob store; such links are recognised and not reported.",
+    remedy: "Replace the link by the file, if its target is what you expect.",
+    references: &["CVE-2026-34446", "CVE-2026-34447", "CWE-59"],
+};

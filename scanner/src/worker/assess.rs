@@ -1,0 +1,153 @@
+use std::fs::{File, Metadata as FileMetadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use weighbridge_formats::{ContentScanner, Input, Options, Outcome, Scope};
+use weighbridge_types::{Artifact, Finding, Metadata, Verdict};
+
+use super::digest::{self, Pass};
+use super::source::{FileSource, read_full};
+use crate::protocol::{Assessed, Job};
+use crate::rules;
+
+/// Files up to this length are read once into memory, bytes.
+const IN_MEMORY_BYTES_MAX: u64 = 1 << 20;
+
+/// Assesses one handed file. Never fails: what could not be done is a finding.
+pub fn file(
+    file: File,
+    job: &Job,
+    options: &Options,
+    content: &dyn ContentScanner,
+    progress: &dyn Fn(u64),
+) -> Assessed {
+    match try_file(file, job, options, content, progress) {
+        Ok(assessed) => assessed,
+        Err(e) => unreadable(&e),
+    }
+}
+
+fn try_file(
+    file: File,
+    job: &Job,
+    options: &Options,
+    content: &dyn ContentScanner,
+    progress: &dyn Fn(u64),
+) -> io::Result<Assessed> {
+    let before = file.metadata()?;
+    let len = before.len();
+    let (outcome, pass, source) = if len <= IN_MEMORY_BYTES_MAX {
+        let mut data = vec![0; usize::try_from(len).unwrap_or(0)];
+        let n = read_full(&file, 0, &mut data)?;
+        data.truncate(n);
+        let outcome = inspect(&Input::file(data.clone(), n as u64), job, options, content);
+        let pass = wanted(&outcome, job).then(|| digest::memory(&data, &outcome.opaque, content));
+        (outcome, pass, FileSource::new(file))
+    } else {
+        let source = FileSource::new(file);
+        let outcome = inspect(&Input::file(source.clone(), len), job, options, content);
+        let pass = if wanted(&outcome, job) {
+            Some(digest::file(&source, len, &outcome.opaque, content, progress)?)
+        } else {
+            None
+        };
+        (outcome, pass, source)
+    };
+    let changed = changed(&before, &source.file().metadata()?) || pass.as_ref().is_some_and(|p| p.changed);
+    Ok(finish(outcome, pass, len, changed))
+}
+
+/// Whether the file is worth a place in the report.
+fn wanted(outcome: &Outcome, job: &Job) -> bool {
+    job.always || outcome.is_model || !outcome.findings.is_empty() && is_companion(outcome)
+}
+
+fn is_companion(outcome: &Outcome) -> bool {
+    outcome.format.and_then(weighbridge_formats::formats::by_id).is_some_and(|f| f.scope == Scope::BesideModel)
+}
+
+/// The formats' inspection; a panic in a parser costs one finding.
+fn inspect(input: &Input, job: &Job, options: &Options, content: &dyn ContentScanner) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| weighbridge_formats::inspect(input, &job.name, options, content))).unwrap_or_else(
+        |panic| {
+            let reason = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no reason given");
+            let finding =
+                Finding::new(&rules::INSPECTION_FAILED, format!("a parser stopped on an inner error: {reason}"));
+            Outcome { is_model: true, findings: vec![finding], ..Outcome::default() }
+        },
+    )
+}
+
+fn changed(before: &FileMetadata, after: &FileMetadata) -> bool {
+    let marks = |m: &FileMetadata| (m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+    // Link counts change ctime as well; content that is not modified has the
+    // same length and mtime, and the digest pass compared what was parsed.
+    let (a, b) = (marks(before), marks(after));
+    (a.0, a.1, a.2) != (b.0, b.1, b.2)
+}
+
+fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Assessed {
+    let mut findings = outcome.findings;
+    let Some(pass) = pass else {
+        return Assessed {
+            is_model: false,
+            artifact: artifact(outcome.format, len, Metadata::new(), Vec::new()),
+            hashed: 0,
+        };
+    };
+    for mut hit in pass.hits {
+        if let Some(at) = hit.offset {
+            // The innermost member that holds the hit names it.
+            let member = outcome
+                .members
+                .iter()
+                .filter(|(range, _)| range.contains(&at))
+                .min_by_key(|(range, _)| range.end - range.start);
+            if let Some((range, name)) = member {
+                hit.member = Some(name.clone());
+                hit.offset = Some(at - range.start);
+            }
+        }
+        findings.push(hit);
+    }
+    if changed {
+        findings.push(Finding::new(
+            &rules::CHANGED_WHILE_SCANNING,
+            "length, time or content differ from when it was opened",
+        ));
+    }
+    let mut artifact = artifact(outcome.format, len, outcome.metadata, findings);
+    artifact.sha256 = (!changed).then_some(pass.sha256);
+    artifact.links = outcome.links;
+    Assessed { is_model: true, artifact, hashed: pass.bytes }
+}
+
+fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findings: Vec<Finding>) -> Artifact {
+    findings.sort_by(|a, b| (b.verdict, b.severity).cmp(&(a.verdict, a.severity)));
+    let verdict = match (Artifact::verdict_of(&findings), format) {
+        // Nothing recognised it, so nothing was checked: not a pass.
+        (Verdict::Clean, None) => Verdict::Unknown,
+        (verdict, _) => verdict,
+    };
+    Artifact {
+        path: String::new(),
+        size_bytes,
+        sha256: None,
+        format: format.unwrap_or("unknown").to_owned(),
+        metadata,
+        verdict,
+        findings,
+        links: Vec::new(),
+        also_at: Vec::new(),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Assessed {
+    let finding = Finding::new(&rules::INSPECTION_FAILED, format!("reading failed: {error}"));
+    Assessed { is_model: true, artifact: artifact(None, 0, Metadata::new(), vec![finding]), hashed: 0 }
+}

@@ -1,0 +1,27 @@
+//! Measurements beside peers and physical limits, as ratios in one run.
+
+mod files;
+mod measure;
+mod scan;
+
+use clap::{Args, Subcommand};
+
+use crate::run::Result;
+
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// `weighbridge scan` beside sha2, find, modelaudit, modelscan and picklescan
+    Scan(scan::Options),
+}
+
+pub fn run(options: &Options) -> Result {
+    match &options.what {
+        What::Scan(options) => scan::run(options),
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask CHORE`: demo, test, fuzz, bench, schema checks.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod demo;
+mod fuzz;
+mod run;
+mod schemas;
+mod test;
+mod venv;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build, then scan this machine's Python packages, home and a planted set of samples
+    Demo(demo::Options),
+    /// Format check, lints, and all tests; installs what they need
+    Test,
+    /// Fuzz every parser, or those named
+    Fuzz(fuzz::Options),
+    /// Measure beside peers and physical limits
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Test => test::run(),
+        Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

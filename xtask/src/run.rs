@@ -1,0 +1,45 @@
+//! Running other programs, and where things lie.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What every chore returns: nothing, or what went wrong.
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Runs `program` in the repository, shows its output, and fails if it does.
+pub fn run(program: &str, arguments: &[&str]) -> Result {
+    eprintln!("+ {program} {}", arguments.join(" "));
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .status()
+        .map_err(|e| format!("cannot run `{program}`: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed ({status})", arguments.join(" "))) }
+}
+
+/// Whether `program` runs at all.
+pub fn have(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
+}
+
+/// Builds the `weighbridge` binary in `profile` and returns its path.
+pub fn weighbridge(profile: &str) -> Result<PathBuf> {
+    run("cargo", &["build", "--quiet", "--profile", profile, "--package", "weighbridge"])?;
+    Ok(target().join(if profile == "dev" { "debug" } else { profile }).join("weighbridge"))
+}

@@ -1,0 +1,28 @@
+//! Everything that must hold before a change lands.
+
+use crate::run::{self, Result, have};
+use crate::{schemas, venv};
+
+/// Python packages the end-to-end tests check reports with.
+const CHECKERS: &[&str] = &["jsonschema==4.25.1", "xmlschema==4.1.0"];
+
+pub fn run() -> Result {
+    run::run("cargo", &["fmt", "--all", "--check"])?;
+    run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    // Tests that use it say so when it is missing; a machine without a
+    // package registry can still run the rest.
+    if let Err(e) = venv::with("checkers", CHECKERS).and_then(|_| schemas::fetch()) {
+        eprintln!("the schema checks will be skipped: {e}");
+    }
+    if !have("cargo", &["nextest", "--version"]) {
+        install("cargo-nextest")?;
+    }
+    run::run("cargo", &["build", "--quiet", "--workspace", "--bins"])?;
+    run::run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
+    run::run("cargo", &["test", "--quiet", "--workspace", "--doc"])
+}
+
+/// Installs a cargo tool from the registry.
+pub fn install(tool: &str) -> Result {
+    run::run("cargo", &["install", "--quiet", "--locked", tool])
+}
