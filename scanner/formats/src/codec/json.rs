@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::codec::python_json;
 use crate::core::{FormatError, Input};
 
 /// Most duplicate keys remembered by path.
@@ -44,15 +45,16 @@ pub fn parse(input: &Input, max: usize) -> Result<Document, FormatError> {
     parse_bytes(&bytes)
 }
 
-/// As [`parse`], for bytes in memory. What Python's `json` reads beyond RFC
-/// 8259 is read too: `NaN`, `Infinity` (as zero), lone surrogates.
+/// As [`parse`], for bytes in memory. What only Python takes for JSON is read
+/// as Python reads it, its odd numbers as zero.
 ///
 /// # Errors
 /// [`FormatError::Malformed`] for what is not JSON.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Document, FormatError> {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let decoded = python_json::utf8(bytes);
+    let text = decoded.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&decoded);
     let (value, duplicates) = read(text)
-        .or_else(|error| as_python_reads(text).ok_or(error).and_then(|plain| read(&plain)))
+        .or_else(|error| read(&python_json::strict(text)).map_err(|_| error))
         .map_err(|e| FormatError::malformed("json", offset_of(text, e.line(), e.column()), e.to_string()))?;
     Ok(Document { value, duplicates, len: bytes.trim_ascii_end().len() as u64 })
 }
@@ -63,47 +65,6 @@ fn read(text: &[u8]) -> Result<(Value, Vec<(String, Value)>), serde_json::Error>
     let value = Keep { path: String::new(), seen: &seen }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok((value, seen.duplicates.into_inner()))
-}
-
-/// `text` with numbers that only Python reads made zero and lone surrogates
-/// made U+FFFD, at the same offsets; `None` if it holds neither.
-fn as_python_reads(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = text.to_vec();
-    let mut changed = false;
-    let mut quoted = false;
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
-        let step = if rest.starts_with(b"\\u") && quoted {
-            let high = surrogate(rest);
-            let pair =
-                high.is_some_and(|h| h < 0xdc00) && rest.get(6..).and_then(surrogate).is_some_and(|low| low >= 0xdc00);
-            if high.is_some() && !pair {
-                out.splice(at..at + 6, *b"\\ufffd");
-                changed = true;
-            }
-            if pair { 12 } else { 2 }
-        } else if rest.starts_with(b"\\") && quoted {
-            2
-        } else if rest.starts_with(b"\"") {
-            quoted = !quoted;
-            1
-        } else {
-            let word = [&b"NaN"[..], b"Infinity"].into_iter().find(|w| !quoted && rest.starts_with(w));
-            if let Some(word) = word {
-                out.splice(at..at + word.len(), std::iter::once(b'0').chain(std::iter::repeat_n(b' ', word.len() - 1)));
-                changed = true;
-            }
-            word.map_or(1, <[u8]>::len)
-        };
-        at += step;
-    }
-    changed.then_some(out)
-}
-
-/// The UTF-16 surrogate that `text` escapes at its start.
-fn surrogate(text: &[u8]) -> Option<u16> {
-    let digits = str::from_utf8(text.strip_prefix(b"\\u")?.get(..4)?).ok()?;
-    u16::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
 }
 
 fn offset_of(text: &[u8], line: usize, column: usize) -> u64 {

@@ -57,7 +57,7 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
         "zip" => zip::Listing::read(input).ok().and_then(|listing| refine_zip(&listing)).unwrap_or(spec),
         // Installers and launchers are programs with an archive too.
         "llamafile" => match zip::Listing::read(input) {
-            Ok(listing) if llamafile::holds_weights(&listing) => spec,
+            Ok(listing) if llamafile::confirms(&listing, name) => spec,
             Ok(listing) => return Ok(refine_zip(&listing)),
             Err(_) => return Ok(None),
         },

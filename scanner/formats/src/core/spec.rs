@@ -24,10 +24,10 @@ pub enum Recognise {
     Bytes(fn(&Sniff<'_>) -> Confidence),
     /// By the members of a ZIP archive.
     Zip(fn(&Listing) -> Confidence),
-    /// By the root group of an HDF5 file.
-    Hdf5(fn(&hdf5::Object, &Sniff<'_>) -> Confidence),
     /// By the members of a tar archive.
     Tar(fn(&tar::Listing) -> Confidence),
+    /// By the root group of an HDF5 file.
+    Hdf5(fn(&hdf5::Object, &Sniff<'_>) -> Confidence),
     /// By the keys of a JSON object (parsed under limits), with the file's
     /// name as a hint.
     Json(fn(&Value, &Sniff<'_>) -> Confidence),

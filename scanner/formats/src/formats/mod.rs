@@ -72,10 +72,6 @@ mod zip;
 
 /// Every format, more telling ones before those they resemble.
 pub static FORMATS: &[&FormatSpec] = &[
-    &keras_zip::FORMAT,
-    &keras_h5::FORMAT,
-    &keras_config::FORMAT,
-    &hdf5::FORMAT,
     &nemo::FORMAT,
     &torch_tar::FORMAT,
     &npy::FORMAT,
@@ -136,6 +132,10 @@ pub static FORMATS: &[&FormatSpec] = &[
     &rknn::FORMAT,
     &tensorrt::FORMAT,
     &edge_blob::FORMAT,
+    &keras_zip::FORMAT,
+    &keras_h5::FORMAT,
+    &keras_config::FORMAT,
+    &hdf5::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
