@@ -233,7 +233,7 @@ impl Seen<'_, '_> {
             Storage::Contiguous { address: Some(address), len } if dataset.external.is_empty() => {
                 let start = self.file.offset(*address);
                 let bytes = dataset.bytes().unwrap_or(*len);
-                Vec::from_iter([start..start.saturating_add(bytes)])
+                std::iter::once(start..start.saturating_add(bytes)).collect()
             }
             Storage::Chunked(_) => {
                 let (ranges, stopped) = self.file.chunk_ranges(dataset);
