@@ -3,7 +3,7 @@ use std::io::Read;
 use crate::codec::{decompress, hdf5, json, tar, xml, zip};
 use crate::core::sniff::HEAD_BYTES;
 use crate::core::{Confidence, FileName, FormatSpec, Input, Recognise, Scope, Sniff};
-use crate::formats::{FORMATS, llamafile};
+use crate::formats::{FORMATS, by_id, llamafile};
 
 /// Largest JSON document parsed to identify it, bytes.
 const JSON_BYTES_MAX: usize = 16 << 20;
@@ -101,10 +101,6 @@ fn refine_tar(input: &Input) -> Option<&'static FormatSpec> {
         _ => Confidence::No,
     })
     .map(|(_, spec)| spec)
-}
-
-fn by_id(id: &str) -> Option<&'static FormatSpec> {
-    FORMATS.iter().copied().find(|f| f.id == id)
 }
 
 fn refine_hdf5(input: &Input, name: &FileName) -> std::io::Result<Option<&'static FormatSpec>> {

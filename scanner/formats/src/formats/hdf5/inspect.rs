@@ -7,8 +7,9 @@ use weighbridge_types::LinkKind;
 use super::links::SoftLinks;
 use super::rules;
 use crate::codec::hdf5::{Attribute, Content, Dataset, File, Object, Storage, Target};
+use crate::codec::location::{Reach, reach};
 use crate::core::{FormatError, Input, Inspection};
-use crate::formats::keras_config::{Reach, inspect_blob, reach};
+use crate::formats::keras_config::inspect_blob;
 
 /// Datasets of bytes or text up to this size are looked into.
 const SMALL_BYTES_MAX: usize = 4 << 20;
@@ -151,8 +152,8 @@ impl Seen<'_, '_> {
     /// `name` is another file that `what` refers to.
     fn other_file(&mut self, name: &str, what: std::fmt::Arguments<'_>) {
         let rule = match reach(name) {
-            Reach::Outside => &rules::EXTERNAL_OUTSIDE,
-            Reach::Beside => &rules::EXTERNAL_BESIDE,
+            Reach::Outside(_) => &rules::EXTERNAL_OUTSIDE,
+            Reach::Odd(_) | Reach::Inside => &rules::EXTERNAL_BESIDE,
         };
         self.tell(rule, format!("{what} leads to `{name}`"));
         self.ctx.link(LinkKind::ExternalData, name);
@@ -232,7 +233,7 @@ impl Seen<'_, '_> {
             Storage::Contiguous { address: Some(address), len } if dataset.external.is_empty() => {
                 let start = self.file.offset(*address);
                 let bytes = dataset.bytes().unwrap_or(*len);
-                Vec::from_iter([start..start.saturating_add(bytes)])
+                std::iter::once(start..start.saturating_add(bytes)).collect()
             }
             Storage::Chunked(_) => {
                 let (ranges, stopped) = self.file.chunk_ranges(dataset);

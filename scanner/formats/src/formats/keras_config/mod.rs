@@ -8,7 +8,6 @@
 
 mod blob;
 mod facts;
-mod files;
 mod lambda;
 mod names;
 mod object;
@@ -24,7 +23,6 @@ use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recogn
 
 pub(super) use blob::inspect_blob;
 pub(super) use facts::{record as record_model, record_training};
-pub(super) use files::{Reach, reach};
 pub(super) use rules::ALL as RULES;
 
 /// Largest configuration looked at, bytes. Those of models with a thousand

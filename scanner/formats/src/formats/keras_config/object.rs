@@ -4,10 +4,10 @@
 use serde_json::{Map, Value};
 use weighbridge_types::LinkKind;
 
-use super::files::{Reach, reach};
 use super::names::{self, Meaning};
 use super::walk::{Place, Walker, shown};
 use super::{blob, lambda, rules};
+use crate::codec::location::{Reach, reach};
 use crate::core::Input;
 
 /// Values that Keras writes as objects.
@@ -167,8 +167,8 @@ fn files_named(walker: &mut Walker<'_, '_>, class: &str, config: &Value, place: 
 
 fn file_named(walker: &mut Walker<'_, '_>, class: &str, key: &str, path: &str, place: Place<'_>) {
     let rule = match reach(path) {
-        Reach::Outside => &rules::FILE_OUTSIDE,
-        Reach::Beside => &rules::FILE_BESIDE,
+        Reach::Outside(_) => &rules::FILE_OUTSIDE,
+        Reach::Odd(_) | Reach::Inside => &rules::FILE_BESIDE,
     };
     walker.find(rule, path, place, format_args!("`{key}` of {} is `{}`", shown(class), shown(path)));
     walker.ctx.link(LinkKind::ExternalData, path);

@@ -1,7 +1,6 @@
 //! Keras 3 archives (`.keras`): `config.json`, `metadata.json`, weights as
 //! HDF5 or NumPy arrays, assets.
 
-mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::codec::zip::{self, Listing};
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope};
-use crate::formats::keras_config::{self, CONFIG_BYTES_MAX, inspect_part};
+use crate::formats::keras_config::{CONFIG_BYTES_MAX, RULES, inspect_part, record_model};
 
 /// Registry entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -21,7 +20,8 @@ pub static FORMAT: FormatSpec = FormatSpec {
     scope: Scope::Anywhere,
     recognise: Recognise::Zip(recognise),
     inspect,
-    rules: rules::ALL,
+    // Those of its weights and of archives stand with them.
+    rules: RULES,
 };
 
 const CONFIG: &str = "config.json";
@@ -45,10 +45,7 @@ fn recognise(listing: &Listing) -> Confidence {
 fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let listing = Listing::read(input)?;
     zip::report_anomalies(ctx, input, &listing)?;
-    let configs = listing.members.iter().filter(|m| m.name == CONFIG).count();
-    if configs > 1 {
-        ctx.find(&rules::DUPLICATE_CONFIG, None, format!("{configs} members are called `{CONFIG}`"));
-    }
+    // Python's `zipfile` opens the last of several; all are looked at.
     for member in listing.members.iter().filter(|m| m.name == CONFIG || m.name == METADATA) {
         let (content, stopped) = match listing.open(ctx, input, member) {
             Ok(opened) => opened,
@@ -68,7 +65,7 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
 
 fn config(ctx: &mut Inspection<'_>, content: &Input) -> Result<(), FormatError> {
     let document = part(ctx, CONFIG, content)?;
-    keras_config::record_model(ctx, &document);
+    record_model(ctx, &document);
     Ok(())
 }
 

@@ -2,46 +2,15 @@ use serde_json::json;
 use weighbridge_types::Verdict;
 
 use crate::codec::hdf5::tests::keras;
+use crate::codec::zip::samples::{Archive, Member};
 use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};
 use crate::formats::keras_config::tests::{dangerous_code, layer, model};
 
 const METADATA: &str = r#"{"keras_version": "3.8.0", "date_saved": "2024-01-02@03:04:05"}"#;
 
-/// A ZIP of stored members.
 fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let short = |n: usize| u16::try_from(n).unwrap();
-    let long = |n: usize| u32::try_from(n).unwrap();
-    let mut out = Vec::new();
-    let mut directory = Vec::new();
-    for (name, content) in members {
-        let offset = long(out.len());
-        let crc = crc32fast::hash(content);
-        let (name_len, len) = (short(name.len()), long(content.len()));
-        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0x28];
-        for part in [crc, len, len] {
-            common.extend(part.to_le_bytes());
-        }
-        common.extend(name_len.to_le_bytes());
-        common.extend([0, 0]);
-        out.extend(b"PK\x03\x04");
-        out.extend(&common);
-        out.extend(name.as_bytes());
-        out.extend(*content);
-        directory.extend(b"PK\x01\x02\x14\x03");
-        directory.extend(&common);
-        directory.extend([0; 10]);
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
-    }
-    let (start, size, count) = (long(out.len()), long(directory.len()), short(members.len()));
-    out.extend(directory);
-    out.extend(b"PK\x05\x06\0\0\0\0");
-    out.extend(count.to_le_bytes());
-    out.extend(count.to_le_bytes());
-    out.extend(size.to_le_bytes());
-    out.extend(start.to_le_bytes());
-    out.extend([0, 0]);
-    out
+    let members: Vec<_> = members.iter().map(|(name, content)| Member::stored(name, content)).collect();
+    Archive::of(&members).bytes()
 }
 
 fn honest() -> String {
@@ -96,7 +65,7 @@ fn both_of_two_configurations_are_inspected() {
             ("config.json", second.as_bytes()),
         ]);
         let outcome = inspect_bytes("model.keras", &bytes);
-        assert!(rules(&outcome).contains(&"keras-duplicate-config"));
+        assert!(rules(&outcome).contains(&"zip-duplicate-name"));
         assert_eq!(verdict(&outcome), Verdict::Malicious);
     }
 }
