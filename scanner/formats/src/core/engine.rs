@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::core::inspection::{Child, Shared};
-use crate::core::{ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, generic, identify};
+use crate::core::{ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, Scope, generic, identify};
 use crate::formats::FORMATS;
 
 /// Identifies and inspects one file and everything nested in it.
@@ -73,7 +73,7 @@ pub(crate) fn inspect_content(ctx: &mut Inspection<'_>, input: &Input) -> Child 
     let is_model = spec.is_model || ctx.holds_model;
     if is_model {
         check_extension(ctx, spec);
-    } else if claims_model(&ctx.name) {
+    } else if claims_model(&ctx.name) && spec.scope == Scope::Anywhere {
         ctx.find(&generic::UNRECOGNISED, 0, format!("a {} without a model in it", spec.name));
     }
     Child { format: ctx.refined.take().or(Some(spec.id)), is_model: is_model || claims_model(&ctx.name) }
