@@ -1,7 +1,6 @@
 """Honest ONNX models, from the onnx library."""
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from corpus import Corpus

@@ -24,7 +24,18 @@ def make(c: Corpus):
 
 def save(tensors, metadata=None):
     # The library refuses tensors that share memory, so each gets its own.
-    return safetensors.torch.save({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
+    return ordered(safetensors.torch.save({name: tensor.clone() for name, tensor in tensors.items()}, metadata))
+
+
+def ordered(data):
+    """The library writes the metadata in random order; put its keys in order."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def llama_tensors(layers=1, width=8):
@@ -109,7 +120,6 @@ def repository(template=TEMPLATES["llama3"]):
         "special_tokens_map.json": json.dumps({"bos_token": "<s>", "eos_token": "</s>"}),
         "model.safetensors": save({k: v.to(torch.bfloat16) for k, v in llama_tensors().items()}, {"format": "pt"}),
         "README.md": "---\nlicense: apache-2.0\nlibrary_name: transformers\nbase_model: example/base-model\n---\n# Example\n",
-        ".gitattributes": "*.safetensors filter=lfs diff=lfs merge=lfs -text\n",
     }
 
 

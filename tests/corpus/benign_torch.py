@@ -1,7 +1,10 @@
 """Honest PyTorch files: every container and every kind of tensor it can hold."""
 
 import io
-import tarfile
+import re
+import warnings
+import zipfile
+from unittest import mock
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ import torch.package
 
 import pickles as P
 import zips
+from archives import tar
 from corpus import Corpus, saved
 
 
@@ -27,8 +31,51 @@ def make(c: Corpus):
 def saved_torch(value, **options):
     """The bytes of `torch.save(value)`, with a stable archive name."""
     buffer = io.BytesIO()
-    torch.save(value, buffer, **options)
-    return buffer.getvalue()
+    numbers = {}
+
+    def stable_key(storage):
+        return numbers.setdefault(torch._C.StorageBase._cdata.__get__(storage), 94_000_000_000_000 + 64 * len(numbers))
+
+    # The legacy format names each storage by its memory address.
+    with mock.patch.object(torch.UntypedStorage, "_cdata", property(stable_key), create=True):
+        torch.save(value, buffer, **options)
+    return buffer.getvalue() if options.get("_use_new_zipfile_serialization", True) else relative_sources(buffer.getvalue())
+
+
+def relative_sources(data):
+    """Shortens the source paths that torch pickles, which name this machine's directories.
+
+    Each is a BINUNICODE: `X`, a length, then one path or, of a traced module, part of a stack."""
+    out, at = bytearray(), 0
+    for opcode in re.finditer(rb"X(?=..\0\0/)", data, re.DOTALL):
+        start = opcode.end() + 4
+        end = start + int.from_bytes(data[opcode.end() : start], "little")
+        text = data[start:end]
+        if opcode.start() < at or not re.fullmatch(rb"[\n\x20-\x7e]+", text):
+            continue
+        text = re.sub(rb"/[^\s()]*/(?:site-packages|tests/corpus)/", b"", text)
+        out += data[at : opcode.end()] + len(text).to_bytes(4, "little") + text
+        at = end
+    return bytes(out) + data[at:]
+
+
+def saved_script(write):
+    """The bytes that `write(path)` leaves, with relative source paths in its debug tables."""
+    return without_paths(saved(write, "model.pt"))
+
+
+def without_paths(data):
+    """A torch archive without the directories of this machine, nor an identifier derived from them."""
+    replaced = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if name.endswith(".debug_pkl"):
+                replaced[name] = relative_sources(archive.read(name))
+            elif name.endswith(".json"):
+                replaced[name] = re.sub(rb'"stack_trace": "(?:[^"\\]|\\.)*"', b'"stack_trace": ""', archive.read(name))
+            elif name.endswith("/serialization_id"):
+                replaced[name] = b"0" * 40
+    return zips.rewritten(data, replaced)
 
 
 def modules():
@@ -120,8 +167,6 @@ def _legacy(c):
     old = {"_use_new_zipfile_serialization": False}
     for name in ("linear", "mlp", "conv", "lstm"):
         c.benign(f"torch/legacy/{name}-state.pth", saved_torch(modules()[name].state_dict(), **old), ["pytorch-legacy"])
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         c.benign("torch/legacy/mlp-module.pth", saved_torch(modules()["mlp"], **old), ["pytorch-legacy"],
@@ -132,21 +177,17 @@ def _legacy(c):
              "the tar layout of torch 0.1.1, by hand after torch.serialization.legacy_load")
 
 
-def legacy_tar(pickled):
-    """sys_info, storages (none), tensors (none) and the object, as torch 0.1.1 wrote them."""
+def legacy_tar(pickled, **replaced):
+    """sys_info, the object, and no tensors or storages, as torch 0.1.1 wrote them.
+
+    `storages` holds two pickles: how many there are, and the views of them."""
     members = {
         "sys_info": P.dump({"protocol_version": 1000, "little_endian": True}, 2),
         "pickle": pickled,
         "tensors": P.dump(0, 2),
-        "storages": P.dump(0, 2),
+        "storages": P.dump(0, 2) + P.dump([], 2),
     }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
+    return tar(members | replaced)
 
 
 class _Doubler(nn.Module):
@@ -163,8 +204,6 @@ class _Doubler(nn.Module):
 
 
 def _script_export_package(c):
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scripted = {
@@ -174,31 +213,16 @@ def _script_export_package(c):
             "lstm": torch.jit.script(modules()["lstm"].eval()),
         }
         for name, module in scripted.items():
-            c.benign(f"torchscript/{name}.pt", saved(lambda p, m=module: torch.jit.save(m, p), "model.pt"), ["torchscript"])
+            c.benign(f"torchscript/{name}.pt", saved_script(lambda p, m=module: torch.jit.save(m, p)), ["torchscript"])
         try:
-            lite = saved(lambda p: scripted["trace"]._save_for_lite_interpreter(p), "model.ptl")
+            lite = saved_script(lambda p: scripted["trace"]._save_for_lite_interpreter(p))
             c.benign("torchscript/mobile.ptl", lite, ["torchscript"])
         except Exception as error:  # removed from some builds
             c.skip("torchscript/mobile.ptl", f"{type(error).__name__}")
         exported = torch.export.export(modules()["mlp"].eval(), (torch.ones(1, 4),))
         data = saved(lambda p: torch.export.save(exported, p), "model.pt2")
-        c.benign("torch-export/mlp.pt2", _without_sources(data), ["torch-export"])
+        c.benign("torch-export/mlp.pt2", without_paths(data), ["torch-export"])
     c.benign("torch-package/linear.pt", saved(_package, "package.pt"), ["torch-package"])
-
-
-def _without_sources(data):
-    """Drops stack traces, which name the directory the corpus was made in."""
-    import re
-    import zipfile
-
-    cleaned = {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
-            content = archive.read(name)
-            if name.endswith(".json"):
-                content = re.sub(rb'"stack_trace": "(?:[^"\\]|\\.)*"', b'"stack_trace": ""', content)
-            cleaned[name] = content
-    return zips.archive(list(cleaned.items()))
 
 
 def _package(path):

@@ -67,6 +67,18 @@ class Corpus:
         """Say that something could not be made. It is shown at the end."""
         self.skipped.append(f"{what}: {why}")
 
+    def summary(self):
+        """What `merge` of another process needs to know."""
+        return {"rows": self.rows, "skipped": self.skipped, "paths": sorted(self._paths)}
+
+    def merge(self, summary):
+        twice = self._paths & set(summary["paths"])
+        if twice:
+            raise ValueError(f"two samples are called {sorted(twice)[0]}")
+        self._paths |= set(summary["paths"])
+        self.rows += summary["rows"]
+        self.skipped += summary["skipped"]
+
     def write_expectations(self):
         rows = sorted(self.rows, key=lambda row: row["path"])
         text = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)

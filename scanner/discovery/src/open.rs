@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use weighbridge_formats::{FileName, HEAD_BYTES, Sniff, TAIL_BYTES};
 
-use crate::{Candidate, FileMeta};
+use crate::{Candidate, FileMeta, Reason};
 
 /// Largest companion (source, script, list) looked at, bytes.
 const COMPANION_BYTES_MAX: u64 = 16 << 20;
@@ -85,7 +85,7 @@ pub fn linked(folder: &Path, relative: &str) -> io::Result<Candidate> {
     let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let handle = File::from(open_beneath(&base, relative)?);
     let meta = regular(&handle)?;
-    Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), always: true })
+    Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), reason: Reason::Linked })
 }
 
 #[cfg(target_os = "linux")]
@@ -141,7 +141,7 @@ fn companion(handle: File, path: PathBuf, also_at: Vec<PathBuf>) -> Option<Candi
     let name = FileName::new(&path.file_name()?.to_string_lossy());
     let tail = || tail(&handle, meta.len).unwrap_or_default();
     let wanted = weighbridge_formats::is_companion(&Sniff::new(head.get(..n)?, meta.len, &name, &tail));
-    wanted.then_some(Candidate { handle, path, meta, also_at, always: false })
+    wanted.then_some(Candidate { handle, path, meta, also_at, reason: Reason::Companion })
 }
 
 #[cfg(test)]

@@ -114,11 +114,22 @@ pub struct Inspection<'a> {
     pub(crate) holds_model: bool,
     /// What the content turned out to be on a closer look.
     pub(crate) refined: Option<&'static str>,
+    /// Format of the last nested model.
+    pub(crate) only_child: Option<&'static str>,
 }
 
 impl<'a> Inspection<'a> {
     pub(crate) fn root(shared: &'a Shared<'a>, name: FileName) -> Self {
-        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false, refined: None }
+        Self {
+            shared,
+            name,
+            member: None,
+            depth: 0,
+            opaque_here: Vec::new(),
+            holds_model: false,
+            refined: None,
+            only_child: None,
+        }
     }
 
     /// What to look for and how far to go.
@@ -282,6 +293,7 @@ impl<'a> Inspection<'a> {
             opaque_here: Vec::new(),
             holds_model: false,
             refined: None,
+            only_child: None,
         };
         let out = f(&mut inner, input);
         inner.scan_content(input);
@@ -345,6 +357,9 @@ impl<'a> Inspection<'a> {
         }
         let child = self.within(name, input, engine::inspect_content);
         self.holds_model |= child.is_model;
+        if child.is_model {
+            self.only_child = child.format;
+        }
         child
     }
 

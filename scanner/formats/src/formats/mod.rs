@@ -18,8 +18,12 @@ mod edge_blob;
 mod executable;
 mod ggml;
 mod gguf;
+pub mod hdf5;
 pub(crate) mod hf_config;
 mod json;
+pub mod keras_config;
+mod keras_h5;
+mod keras_zip;
 mod lightgbm;
 pub(crate) mod llamafile;
 mod mlc;
@@ -71,9 +75,6 @@ pub static FORMATS: &[&FormatSpec] = &[
     &nemo::FORMAT,
     &torch_tar::FORMAT,
     &npy::FORMAT,
-    &pickle::FORMAT,
-    &pickle::JOBLIB,
-    &pickle::SKLEARN,
     &pytorch_legacy::FORMAT,
     &torchserve_mar::FORMAT,
     &torch_export::FORMAT,
@@ -83,6 +84,9 @@ pub static FORMATS: &[&FormatSpec] = &[
     &skops::FORMAT,
     &npz::FORMAT,
     &torch7::FORMAT,
+    &pickle::FORMAT,
+    &pickle::JOBLIB,
+    &pickle::SKLEARN,
     &python::FORMAT,
     &onnx::FORMAT,
     &tf_savedmodel::FORMAT,
@@ -128,6 +132,10 @@ pub static FORMATS: &[&FormatSpec] = &[
     &rknn::FORMAT,
     &tensorrt::FORMAT,
     &edge_blob::FORMAT,
+    &keras_zip::FORMAT,
+    &keras_h5::FORMAT,
+    &keras_config::FORMAT,
+    &hdf5::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,

@@ -27,7 +27,7 @@ fn reads_code_of_every_python() {
         assert_eq!(code.names, ["__import__", "system"], "{version}");
         assert!(code.texts.iter().any(|t| t == "touch marker"), "{version}: {:?}", code.texts);
         let code = read(&harmless).unwrap_or_else(|| panic!("{version}"));
-        assert_eq!(code.names, ["sum"], "{version}");
+        assert!(code.names.starts_with(&["sum".into()]), "{version}: {:?}", code.names);
     }
 }
 
@@ -61,11 +61,11 @@ fn nesting_and_damage_end_quietly() {
     assert!(read(&[&b")\x01".repeat(100_000)[..], b"c"].concat()).is_none());
     for (_, sample, _) in samples() {
         for at in 0..sample.len() {
-            read(&sample[..at]);
+            let _ = read(&sample[..at]);
             for value in [0, b'c', b'r', b'{', 0x7f, 0xff] {
                 let mut damaged = sample.clone();
                 damaged[at] = value;
-                read(&damaged);
+                let _ = read(&damaged);
             }
         }
     }

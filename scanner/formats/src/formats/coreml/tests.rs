@@ -105,7 +105,7 @@ fn weight_files_are_walked() {
     content.resize(144, 0);
     let outcome = inspect_bytes("weight.bin", &content);
     assert_eq!(outcome.format, Some("coreml"));
-    assert_eq!((verdict(&outcome), outcome.opaque), (Verdict::Clean, vec![128..144]));
+    assert_eq!((verdict(&outcome), outcome.opaque.as_slice()), (Verdict::Clean, &[128..144][..]));
     assert_eq!(verdict(&inspect_bytes("weight.bin", &content[..140])), Verdict::Unknown);
     survives_damage("weight.bin", &content);
 }

@@ -27,7 +27,17 @@ mod tests {
 
     #[test]
     fn ways_out_of_the_folder_are_seen() {
-        for path in ["/etc/passwd", "a/../../b", "..\\x", "C:\\x", "\\\\host\\share", "http://h/v", "gs://b/v", "~/x", "$HOME/x"] {
+        for path in [
+            "/etc/passwd",
+            "a/../../b",
+            "..\\x",
+            "C:\\x",
+            "\\\\host\\share",
+            "http://h/v",
+            "gs://b/v",
+            "~/x",
+            "$HOME/x",
+        ] {
             assert_eq!(reach(path), Reach::Outside, "{path}");
         }
         for path in ["vocab.txt", "assets/vocab.txt", "a..b", "50%.txt"] {

@@ -12,6 +12,8 @@ use crate::formats::pickle::{code, literal, rules};
 const REPORTS_PER_NAME_MAX: u32 = 3;
 /// Calls inside the arguments of calls, evaluated.
 const NESTED_CALLS_MAX: u32 = 8;
+/// Look-ups of code types remembered.
+const CODE_TYPES_MAX: usize = 1024;
 /// Bytes that no honest constructor reserves.
 const ALLOCATION_BYTES_MAX: i64 = 1 << 28;
 
@@ -109,8 +111,11 @@ impl Machine<'_> {
         let (special, standing) = (made_by.and_then(|n| n.special), made_by.map(|n| n.standing));
         match special {
             Some(Special::TypeByName) => {
-                self.code_types.retain(|(_, name)| *name != inner.args);
-                self.check_code(at, call);
+                let makes_code = self.names_code_type(inner.args);
+                self.code_types.retain(|(_, name, _)| *name != inner.args);
+                if makes_code {
+                    self.check_code(at, call);
+                }
                 return Ok(());
             }
             Some(Special::Partial) if depth < NESTED_CALLS_MAX => {
@@ -210,8 +215,9 @@ impl Machine<'_> {
                 }
             }
             Special::TypeByName => {
-                if text(self, 0).is_none_or(|t| code::is_code_type(&t)) {
-                    self.code_types.push((at, call.args));
+                if self.names_code_type(call.args) && self.code_types.len() < CODE_TYPES_MAX {
+                    let shown = self.shown_call(call);
+                    self.code_types.push((at, call.args, shown));
                 }
             }
             Special::MakeCode => self.check_code(at, call),
@@ -326,6 +332,14 @@ impl Machine<'_> {
         let shown = self.shown_call(call);
         let named = if shown.contains(&full) { String::new() } else { format!(" ({full})") };
         self.alert(rule, at, format!("{shown}{named}: {why}"));
+    }
+
+    /// Whether the first of `args` names a type that makes code, or nothing
+    /// that can be known.
+    fn names_code_type(&self, args: Value) -> bool {
+        let first = self.heap.items(args).and_then(|i| i.kept.first().copied());
+        let name = first.and_then(|v| self.fold(v)).map(literal::text_of);
+        name.is_none_or(|name| code::is_code_type(&name))
     }
 
     /// Whether a constructor gets anything but numbers and plain containers.

@@ -23,6 +23,10 @@ const STACK_MAX: usize = 4_000_000;
 const ALERTS_MAX: usize = 400;
 /// Storages listed.
 const STORAGES_MAX: usize = 500_000;
+/// Bytes of a STRING line held against its grammar.
+const STRING_CHECKED_MAX: usize = 64 * 1024;
+/// Largest memo number for which CPython can reserve its table.
+const MEMO_INDEX_MAX: u64 = 1 << 31;
 /// Payloads looked into.
 const PAYLOADS_MAX: usize = 32;
 
@@ -90,8 +94,9 @@ pub struct Machine<'i> {
     pub broken: Option<(u64, String)>,
     /// `_sklearn_version`
     pub sklearn_version: Option<String>,
-    /// Arguments of the look-ups of code types that nothing has used yet.
-    pub code_types: Vec<(u64, Value)>,
+    /// Look-ups of code types that nothing has used yet: where, the
+    /// arguments, the call as evidence.
+    pub code_types: Vec<(u64, Value, String)>,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: Memo,
@@ -243,7 +248,11 @@ impl<'i> Machine<'i> {
             }
             code::PUT | code::BINPUT | code::LONG_BINPUT => {
                 let top = self.top()?;
-                self.memo.put(index(&op.operand)?, top);
+                let index = index(&op.operand)?;
+                if index > MEMO_INDEX_MAX {
+                    self.survive(at, format!("memo number {index} needs more memory than there is"));
+                }
+                self.memo.put(index, top);
             }
             code::MEMOIZE => {
                 let top = self.top()?;
@@ -475,6 +484,11 @@ impl<'i> Machine<'i> {
         let Operand::Span { start, len, head } = op.operand else { return Err(bad_operand()) };
         let is_line = matches!(op.code, code::STRING | code::UNICODE);
         let mut hook = false;
+        if op.code == code::STRING
+            && let Some(why) = self.bad_string(start, len)
+        {
+            self.survive(op.at, why);
+        }
         if is_line && len <= 200 {
             let text = Literal::new(op.at, false).bytes(self.input, 200).unwrap_or_default().0;
             hook = literal::is_hook(&text);
@@ -485,6 +499,19 @@ impl<'i> Machine<'i> {
         }
         self.notice_payload(op, start, len, &head);
         Ok(Literal::new(op.at, hook))
+    }
+
+    /// Why STRING would not accept its line, if so.
+    fn bad_string(&self, start: u64, len: u64) -> Option<String> {
+        let want = usize::try_from(len).unwrap_or(usize::MAX).min(STRING_CHECKED_MAX);
+        let line = self.input.read_vec(start, want).unwrap_or_default();
+        if line.len() as u64 != len {
+            return None;
+        }
+        if !literal::is_quoted(&line) {
+            return Some("STRING without quotes".into());
+        }
+        (!literal::has_valid_escapes(&line)).then(|| "STRING with a broken escape".into())
     }
 
     fn notice_payload(&mut self, op: &Op, start: u64, len: u64, head: &Head) {

@@ -25,6 +25,7 @@ mod special;
 mod state;
 mod streams;
 mod tables;
+mod zfile;
 
 #[cfg(test)]
 mod tests;
@@ -49,12 +50,13 @@ pub static FORMAT: FormatSpec = FormatSpec {
 };
 
 /// Pickles that joblib wrote: told apart once the wrappers of arrays were
-/// seen, not by their first bytes.
+/// seen. Only its old compressed form has first bytes of its own.
 pub static JOBLIB: FormatSpec = FormatSpec {
     id: "joblib",
     name: "joblib pickle",
     extensions: &["joblib", "jbl", "pkl", "sav"],
-    recognise: Recognise::Bytes(never),
+    recognise: Recognise::Bytes(zfile::recognise),
+    inspect: zfile::inspect,
     rules: &[],
     ..FORMAT_FIELDS
 };

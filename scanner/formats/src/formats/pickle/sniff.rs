@@ -58,9 +58,10 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
         return Confidence::Plausible;
     }
     let different: u32 = walk.kinds.iter().map(|k| k.count_ones()).sum();
-    let data = walk.stopped.is_some() && (ends || claimed) && walk.ops >= if claimed { 2 } else { 3 }
+    let data = walk.stopped.is_some() && (ends || claimed) && walk.ops >= if claimed { 2 } else { 5 }
         || walk.ran_off && walk.ops >= 16 && different >= if claimed { 2 } else { 3 };
-    if data && named || walk.truncated && claimed && walk.ops >= 3 {
+    let number = walk.ran_off && sniff.head.get(1..).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
+    if data && named || claimed && (walk.truncated && walk.ops >= 3 || number) {
         return Confidence::Plausible;
     }
     Confidence::No

@@ -5,6 +5,7 @@ use weighbridge_types::LinkKind;
 
 use crate::codec::marshal;
 use crate::core::{FormatError, Input, Inspection, Reader};
+use crate::formats::pickle::calls;
 use crate::formats::pickle::joblib::{self, Follows};
 use crate::formats::pickle::machine::{Fault, Flow, Machine};
 use crate::formats::pickle::ops::{self, code};
@@ -263,6 +264,9 @@ fn collect(machine: &Machine<'_>, facts: &mut Facts) {
     facts.sklearn_version.clone_from(&machine.sklearn_version);
     facts.storages.clone_from(&machine.storages);
     facts.globals = machine.names.iter().filter(|n| n.imported).take(GLOBALS_MAX).map(|n| n.full()).collect();
+    facts.joblib_arrays += u64::from(machine.names.iter().any(|n| {
+        n.imported && facts.joblib_arrays == 0 && n.module.contains("joblib") && calls::is_joblib_wrapper(&n.name)
+    }));
     facts.estimator = machine
         .names
         .iter()
@@ -277,8 +281,7 @@ fn collect(machine: &Machine<'_>, facts: &mut Facts) {
 
 /// Turns what the machine saw into findings.
 fn report(ctx: &mut Inspection<'_>, input: &Input, machine: &mut Machine<'_>, facts: &Facts) {
-    for (at, name) in std::mem::take(&mut machine.code_types) {
-        let shown = machine.shown(name);
+    for (at, _, shown) in std::mem::take(&mut machine.code_types) {
         machine.alert(&rules::DANGEROUS_CODE, at, format!("looks up a type that makes code, for nothing: {shown}"));
     }
     for alert in &machine.alerts {

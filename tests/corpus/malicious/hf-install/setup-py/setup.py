@@ -1,0 +1,5 @@
+import os
+from setuptools import setup
+
+os.system('echo weighbridge-marker')
+setup(name='marker')

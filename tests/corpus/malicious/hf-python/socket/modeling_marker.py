@@ -1,0 +1,3 @@
+import socket
+
+socket.create_connection(('example.invalid', 443))

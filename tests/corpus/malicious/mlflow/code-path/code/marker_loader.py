@@ -1,0 +1,5 @@
+import os
+
+
+def _load_pyfunc(path):
+    os.system('echo weighbridge-marker')

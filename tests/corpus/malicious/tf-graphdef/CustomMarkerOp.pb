@@ -1,0 +1,3 @@
+
+
+markerCustomMarkerOp

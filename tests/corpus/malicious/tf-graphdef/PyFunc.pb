@@ -1,0 +1,5 @@
+
+%
+markerPyFunc*
+token
+pyfunc_0

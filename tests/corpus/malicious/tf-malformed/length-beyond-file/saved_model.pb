@@ -1,0 +1,5 @@
+ÿÿÿ
+"serve*2.21.0°
+;
+xPlaceholder*
+dty
