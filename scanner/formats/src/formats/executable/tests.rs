@@ -49,7 +49,7 @@ fn under_a_models_name_and_as_a_module_they_are_suspicious() {
         ("ops.cpython-311-x86_64-linux-gnu.so", "native-module-beside-model"),
         ("libmodel.so", "executable-beside-model"),
     ] {
-        assert_eq!(rules(&inspect_bytes(name, ELF)), [rule], "{name}");
+        assert!(rules(&inspect_bytes(name, ELF)).contains(&rule), "{name}");
     }
 }
 

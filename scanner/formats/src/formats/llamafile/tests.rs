@@ -97,11 +97,12 @@ fn a_llamafile_without_weights_still_has_its_arguments_read() {
 }
 
 #[test]
-fn programs_without_weights_are_programs() {
-    for (name, bytes) in [
-        ("setup.exe", archive(b"MZ\x90\0", &[("setup.cfg", b"x")])),
-        ("ls", b"\x7fELF\x02\x01\x01\0\0\0".to_vec()),
-    ] {
-        assert_ne!(inspect_bytes(name, &bytes).format, Some("llamafile"));
-    }
+fn programs_without_weights_are_not_recognised() {
+    assert_eq!(inspect_bytes("setup.exe", &archive(b"MZ\x90\0", &[("setup.cfg", b"x")])).format, None);
+    assert_eq!(inspect_bytes("ls", b"\x7fELF\x02\x01\x01\0\0\0").format, Some("elf"));
+}
+
+#[test]
+fn survives_any_damage() {
+    survives_damage("a.llamafile", &archive(&ape()[..64], &[("model.gguf", &weights()), (".args", b"-m\nmodel.gguf")]));
 }
