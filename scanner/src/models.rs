@@ -29,6 +29,8 @@ const PARTS: &[&str] = &[
     "json",
     "xml",
     "unknown",
+    "external-data",
+    "external-data",
 ];
 
 /// Formats of plain data that lie about in many projects: no sign that the

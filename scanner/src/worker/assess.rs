@@ -95,6 +95,20 @@ fn is_archive(format: &str) -> bool {
 
 /// The formats' inspection; a panic in a parser costs one finding.
 fn inspect(input: &Input, job: &Job, options: &Options, content: &dyn ContentScanner) -> Outcome {
+    let mut outcome = guarded(input, job, options, content);
+    if job.reason == Reason::Linked && outcome.format.is_none() && outcome.findings.is_empty() {
+        // What a graph keeps its tensors in has no signature and nothing but
+        // tensors; had it one, that format would have judged it.
+        outcome.format = Some("external-data");
+        outcome.is_model = true;
+        if !options.deep {
+            outcome.opaque = vec![0..input.len()];
+        }
+    }
+    outcome
+}
+
+fn guarded(input: &Input, job: &Job, options: &Options, content: &dyn ContentScanner) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| weighbridge_formats::inspect(input, &job.name, options, content))).unwrap_or_else(
         |panic| {
             let reason = panic
