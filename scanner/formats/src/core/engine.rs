@@ -1,7 +1,9 @@
 use std::cell::{Cell, RefCell};
 
 use crate::core::inspection::{Child, Shared};
-use crate::core::{ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, Scope, generic, identify};
+use crate::core::{
+    ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, Scope, generic, identify,
+};
 use crate::formats::FORMATS;
 
 /// Identifies and inspects one file and everything nested in it.

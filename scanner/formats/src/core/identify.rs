@@ -66,22 +66,8 @@ pub fn identify(input: &Input, name: &FileName) -> std::io::Result<Option<&'stat
             Err(_) => return Ok(None),
         },
         "tar" => refine_tar(input).unwrap_or(spec),
-<<<<<<< HEAD
         "hdf5" => refine_hdf5(input, name)?.unwrap_or(spec),
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-        "hdf5" => refine_hdf5(input, name)?.unwrap_or(spec),
-||||||||| c51746f
-=========
-=======
->>>>>>> archives
         "gzip" => refine_gzip(input).unwrap_or(spec),
-<<<<<<< HEAD
-||||||| merged common ancestors
->>>>>>>>> Temporary merge branch 2
-=======
-        "hdf5" => refine_hdf5(input, name)?.unwrap_or(spec),
->>>>>>> archives
         "json" if confidence > Confidence::No => refine_json(input, name)?.unwrap_or(spec),
         "xml" => refine_xml(input).unwrap_or(spec),
         _ => spec,
@@ -117,28 +103,6 @@ fn refine_tar(input: &Input) -> Option<&'static FormatSpec> {
     .map(|(_, spec)| spec)
 }
 
-<<<<<<< HEAD
-||||||| merged common ancestors
-<<<<<<<<< Temporary merge branch 1
-fn by_id(id: &str) -> Option<&'static FormatSpec> {
-    FORMATS.iter().copied().find(|f| f.id == id)
-}
-
-=======
-/// Of the formats made of a tar archive NeMo alone is also written compressed.
-fn refine_gzip(input: &Input) -> Option<&'static FormatSpec> {
-    let mut head = Vec::new();
-    let unpacked = decompress::Codec::Gzip.open(input.clone());
-    // What came before a broken stream is enough.
-    let _ = unpacked.take(GZIP_BYTES_MAX).read_to_end(&mut head);
-    if tar::is_tar(&head) { refine_tar(&Input::bytes(head)).filter(|spec| spec.id == "nemo") } else { None }
-}
-
-fn by_id(id: &str) -> Option<&'static FormatSpec> {
-    FORMATS.iter().copied().find(|f| f.id == id)
-}
-
->>>>>>> archives
 fn refine_hdf5(input: &Input, name: &FileName) -> std::io::Result<Option<&'static FormatSpec>> {
     let Ok(root) = hdf5::File::open(input).and_then(|file| file.root()) else { return Ok(None) };
     Sniff::of(input, name, |sniff| {
@@ -150,7 +114,6 @@ fn refine_hdf5(input: &Input, name: &FileName) -> std::io::Result<Option<&'stati
     })
 }
 
-<<<<<<< HEAD
 /// Of the formats made of a tar archive NeMo alone is also written compressed.
 fn refine_gzip(input: &Input) -> Option<&'static FormatSpec> {
     let mut head = Vec::new();
@@ -160,21 +123,6 @@ fn refine_gzip(input: &Input) -> Option<&'static FormatSpec> {
     if tar::is_tar(&head) { refine_tar(&Input::bytes(head)).filter(|spec| spec.id == "nemo") } else { None }
 }
 
-||||||| merged common ancestors
-||||||||| c51746f
-=========
-/// Of the formats made of a tar archive NeMo alone is also written compressed.
-fn refine_gzip(input: &Input) -> Option<&'static FormatSpec> {
-    let mut head = Vec::new();
-    let unpacked = decompress::Codec::Gzip.open(input.clone());
-    // What came before a broken stream is enough.
-    let _ = unpacked.take(GZIP_BYTES_MAX).read_to_end(&mut head);
-    if tar::is_tar(&head) { refine_tar(&Input::bytes(head)).filter(|spec| spec.id == "nemo") } else { None }
-}
-
->>>>>>>>> Temporary merge branch 2
-=======
->>>>>>> archives
 fn refine_json(input: &Input, name: &FileName) -> std::io::Result<Option<&'static FormatSpec>> {
     let Ok(document) = json::parse(input, JSON_BYTES_MAX) else { return Ok(None) };
     Sniff::of(input, name, |sniff| {
