@@ -4,13 +4,17 @@
 //! A pickle is a program for a small stack machine. What it would do is found
 //! by running that machine on symbols: [`machine`] executes the opcodes,
 //! [`calls`] and [`state`] say what a call or a change of state means,
-//! [`names`] judges what is imported by the tables in `rules/pickle/`.
+//! [`judge`] what an import gives away, by the tables in `rules/pickle/`.
 
 mod calls;
 mod code;
+mod constants;
+mod evaluate;
 mod fold;
 mod heap;
+mod imports;
 mod joblib;
+mod judge;
 mod literal;
 mod machine;
 mod memo;

@@ -79,7 +79,7 @@ impl Machine<'_> {
     /// [`Fault::Broken`] for a key without a value.
     pub(super) fn set_items(&mut self, at: u64, items: &[Value]) -> Result<(), Fault> {
         let target = self.target()?;
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(Fault::Broken("a key without a value".into()));
         }
         if matches!(self.heap.object(target), Some(Object::Dict(_))) || target == Value::Data {

@@ -42,6 +42,20 @@ fn many_opcodes_do_not_hide_the_call() {
 }
 
 #[test]
+fn what_comes_late_in_a_large_stream_is_followed() {
+    let pairs = b"K\x01K\x02\x86".repeat(600_000);
+    let object = instance("argparse", "Namespace");
+    let hook = build(&object, &dict(&[&text("__setstate__"), &global("builtins", "print")]));
+    is_malicious(&seq(&[b"\x80\x04(", &pairs, &hook, b"l."]), "pickle-hijack");
+    // The outer list is long forgotten when it is filled.
+    is_clean(&seq(&[b"\x80\x04]((", &pairs, b"le."]));
+    let dtype = call(&global("numpy", "dtype"), &[&text("f4"), b"\x89", b"\x88"]);
+    let state = dict(&[&text("shape"), &tuple(&[b"K\x04"]), &text("dtype"), &dtype]);
+    let wrapper = build(&instance("joblib.numpy_pickle", "NumpyArrayWrapper"), &state);
+    is_malicious(&seq(&[b"\x80\x04(", &pairs, &wrapper, &[0; 16], &evil(), b"l."]), "posix.system");
+}
+
+#[test]
 fn a_flood_of_calls_keeps_the_worst() {
     let unknown: Vec<u8> = (0..2000).flat_map(|n| call(&global("acme", &format!("f{n}")), &[b"N"])).collect();
     is_malicious(&seq(&[b"\x80\x04(", &unknown, &evil(), b"l."]), "posix.system");

@@ -40,6 +40,6 @@ fn is_suspicious(bytes: &[u8], rule: &str) {
 #[track_caller]
 fn is_clean(bytes: &[u8]) {
     let outcome = inspect(bytes);
-    assert_eq!(outcome.format.is_some(), true, "not recognised");
+    assert!(outcome.format.is_some(), "not recognised");
     assert_eq!(verdict(&outcome), Verdict::Clean, "{}", evidence(&outcome));
 }
