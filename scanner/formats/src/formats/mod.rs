@@ -16,17 +16,22 @@ mod darknet;
 mod diffusers;
 mod edge_blob;
 mod executable;
+mod executorch;
+mod flax_msgpack;
 mod ggml;
 mod gguf;
 pub(crate) mod hf_config;
 mod json;
 mod lightgbm;
+mod litertlm;
 pub(crate) mod llamafile;
 mod mlc;
 mod mlflow;
+mod mnn;
 mod model_card;
 mod model_signing;
 mod modelfile;
+mod mxnet;
 mod ncnn;
 mod nemo;
 mod npy;
@@ -34,6 +39,7 @@ mod npz;
 mod oci;
 mod onnx;
 mod openvino;
+mod ort;
 mod paddle;
 pub mod pickle;
 mod pmml;
@@ -41,6 +47,7 @@ mod python;
 mod pytorch_legacy;
 mod pytorch_zip;
 mod rar;
+mod rds;
 mod requirements;
 mod rknn;
 mod safetensors;
@@ -55,6 +62,7 @@ mod tf_checkpoint;
 mod tf_graphdef;
 mod tf_savedmodel;
 mod tfhub;
+mod tflite;
 mod tokenizer;
 mod torch7;
 mod torch_export;
@@ -62,6 +70,7 @@ mod torch_package;
 mod torch_tar;
 mod torchscript;
 mod torchserve_mar;
+mod xgboost;
 mod xml;
 mod yaml_config;
 mod zip;
@@ -123,6 +132,16 @@ pub static FORMATS: &[&FormatSpec] = &[
     &lightgbm::FORMAT,
     &openvino::FORMAT,
     &pmml::FORMAT,
+    &xgboost::FORMAT,
+    &mxnet::FORMAT,
+    &mxnet::SYMBOL,
+    &flax_msgpack::FORMAT,
+    &rds::FORMAT,
+    &tflite::FORMAT,
+    &ort::FORMAT,
+    &executorch::FORMAT,
+    &litertlm::FORMAT,
+    &mnn::FORMAT,
     &darknet::FORMAT,
     &ncnn::FORMAT,
     &rknn::FORMAT,
