@@ -1,8 +1,11 @@
+use crate::codec::python::{self, Trust};
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 use crate::formats::executable::rules;
 
 /// Largest `.pth` file looked at: they are a few lines.
 const PATH_FILE_BYTES_MAX: u64 = 256 << 10;
+/// Bytes of a hook inspected.
+const HOOK_BYTES_MAX: usize = 256 << 10;
 
 /// What Python runs at every start, and `autorun.inf`, which old versions of
 /// Windows ran from a drive.
@@ -63,7 +66,7 @@ fn is_usual(line: &[u8]) -> bool {
 }
 
 fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
-    let text = input.head(4096).map_err(|source| FormatError::Io { offset: 0, source })?;
+    let text = input.head(HOOK_BYTES_MAX).map_err(|source| FormatError::Io { offset: 0, source })?;
     let line = import_line(&text);
     // In a folder, a file of this name may be the environment's own.
     if ctx.member().is_none() && line.is_some_and(is_usual) {
@@ -73,5 +76,19 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let shown: String = String::from_utf8_lossy(shown).chars().take(200).collect();
     let detail = format!("`{}`: `{shown}`", ctx.name().as_str());
     ctx.find(&rules::STARTUP_HOOK, 0, detail);
+    if let Some(code) = python_code(ctx, &text) {
+        python::inspect(ctx, &code, "", Trust::Loaded);
+    }
     Ok(())
+}
+
+/// What Python executes of a hook: a whole module, or the import lines of a
+/// path file.
+fn python_code(ctx: &Inspection<'_>, text: &[u8]) -> Option<String> {
+    if ctx.name().has_extension(&["py"]) {
+        return Some(String::from_utf8_lossy(text).into_owned());
+    }
+    let imports = text.split(|b| *b == b'\n').filter(|l| l.starts_with(b"import ") || l.starts_with(b"import\t"));
+    let code = imports.collect::<Vec<_>>().join(&b'\n');
+    ctx.name().has_extension(&["pth"]).then(|| String::from_utf8_lossy(&code).into_owned())
 }

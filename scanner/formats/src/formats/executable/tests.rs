@@ -71,7 +71,8 @@ fn reverse_shells_and_hidden_commands_are_attacks() {
 fn path_files_of_packaging_tools_are_clean() {
     let distutils = b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim();";
     assert_eq!(verdict(&inspect_bytes("distutils-precedence.pth", distutils)), Verdict::Clean);
-    assert_eq!(verdict(&inspect_bytes("x.pth", b"import os; os.system('echo')\n")), Verdict::Suspicious);
+    assert_eq!(verdict(&inspect_bytes("x.pth", b"import os; os.system('echo')\n")), Verdict::Malicious);
+    assert_eq!(verdict(&inspect_bytes("x.pth", b"import example\n")), Verdict::Suspicious);
     assert_eq!(verdict(&inspect_bytes("sitecustomize.py", b"print('hello')\n")), Verdict::Suspicious);
 }
 
