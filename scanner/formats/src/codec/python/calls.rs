@@ -210,7 +210,7 @@ impl<'a> Walker<'a> {
                 Some(self.characters(args.get(1).and_then(Value::items)))
             }
             "builtins.list" | "builtins.tuple" | "builtins.reversed" | "builtins.iter" => first.cloned(),
-            "builtins.bytes" | "builtins.bytearray" => Some(self.to_bytes(first)),
+            "builtins.bytes" | "builtins.bytearray" => Some(self.bytes_of(first)),
             "builtins.str" | "builtins.memoryview" => first.map(|v| match v.bytes() {
                 Some(bytes) if v.text().is_none() => {
                     text_value(String::from_utf8_lossy(bytes).into_owned()).with_taint(v.taint)
@@ -235,7 +235,7 @@ impl<'a> Walker<'a> {
         text.map_or_else(Value::default, |items| Value::constant(Constant::Items(items))).with_taint(taint::DECODED)
     }
 
-    fn to_bytes(&mut self, first: Option<&Value>) -> Value {
+    fn bytes_of(&mut self, first: Option<&Value>) -> Value {
         let Some(value) = first else { return Value::default() };
         let flags = value.taint;
         if let Some(bytes) = value.bytes().filter(|b| self.budget >= b.len()) {

@@ -163,7 +163,9 @@ static TABLE: &[(&str, Danger)] = &[
     ("pickle.Unpickler().load", LoadsObjects),
     ("pickle.load", LoadsObjects),
     ("pickle.loads", LoadsObjects),
-    ("pip._internal.*", RunsCommand),
+    ("pip._internal.cli.main.main", RunsCommand),
+    ("pip._internal.main", RunsCommand),
+    ("pip._internal.main.main", RunsCommand),
     ("pip.main", RunsCommand),
     ("platform.popen", RunsCommand),
     ("plumbum.*", RunsCommand),
@@ -277,7 +279,7 @@ pub(super) fn classify(path: &str) -> Option<Danger> {
         return None;
     }
     // Only functions of the module itself, not methods of what they return.
-    if path.contains("()") && !path.ends_with(".communicate") {
+    if path.contains("()") {
         return None;
     }
     let last = path.rsplit('.').next().unwrap_or_default();
@@ -320,7 +322,9 @@ pub(super) fn origin(path: &str) -> u8 {
         return taint::DECODED;
     }
     match classify(path) {
-        Some(UsesNetwork | OpensSocket) => taint::REMOTE,
+        Some(UsesNetwork) => taint::REMOTE,
+        // What a socket receives, not what it is.
+        _ if path.starts_with("socket.") && (path.contains(".recv") || path.contains(".makefile")) => taint::REMOTE,
         Some(OpensFile) => taint::FILE,
         _ if path.ends_with(".read_text") || path.ends_with(".read_bytes") => taint::FILE,
         _ if path == "os.environ.copy" || path == "os.environ.items" => taint::ENVIRONMENT,
@@ -333,6 +337,12 @@ pub(super) fn sends(path: &str) -> bool {
     const SENDERS: &[&str] =
         &[".post", ".put", ".urlopen", ".request", ".Request", ".send", ".sendall", ".sendto", ".sendmail", ".patch"];
     SENDERS.iter().any(|s| path.ends_with(s))
+}
+
+/// Whether a name of `module` itself is in the table.
+pub(super) fn is_listed_module(module: &str) -> bool {
+    TABLE.iter().any(|(entry, _)| entry.rsplit_once('.').is_some_and(|(m, _)| m == module))
+        || ALIASES.iter().any(|(from, _)| from.strip_suffix('.') == Some(module))
 }
 
 /// A built-in function or constant that matters here.

@@ -77,7 +77,7 @@ impl<'a> Walker<'a> {
         }
         match items.len() {
             1 if !listed => items.pop().unwrap_or_default(),
-            _ => self.list(items),
+            _ => Self::list(items),
         }
     }
 
@@ -91,19 +91,30 @@ impl<'a> Walker<'a> {
     }
 
     fn push_item(&mut self, items: &mut Vec<Value>, value: Value) {
-        if items.len() < ITEMS_MAX && self.spend(ITEM_COST) {
+        if items.len() < ITEMS_MAX && self.spend_for_items(1) {
             items.push(value);
         }
     }
 
-    fn list(&mut self, items: Vec<Value>) -> Value {
+    fn list(items: Vec<Value>) -> Value {
         let taint = items.iter().fold(0, |t, v| t | v.origin());
         Value::constant(Constant::Items(items)).with_taint(taint)
     }
 
+    /// Takes `n` bytes from the budget for constants. A source that spends it
+    /// all was not followed in full.
     pub(super) fn spend(&mut self, n: usize) -> bool {
         let left = self.budget.checked_sub(n);
         self.budget = left.unwrap_or(0);
+        self.noted.dropped |= left.is_none();
+        left.is_some()
+    }
+
+    /// Takes what `n` items cost. Long tables of numbers are honest: those
+    /// that no longer fit are only not looked at.
+    fn spend_for_items(&mut self, n: usize) -> bool {
+        let left = self.item_budget.checked_sub(n.saturating_mul(ITEM_COST));
+        self.item_budget = left.unwrap_or(0);
         left.is_some()
     }
 
@@ -274,7 +285,7 @@ impl<'a> Walker<'a> {
                 self.bump();
             }
         }
-        if items.len() == 1 && !listed { items.pop().unwrap_or_default() } else { self.list(items) }
+        if items.len() == 1 && !listed { items.pop().unwrap_or_default() } else { Self::list(items) }
     }
 
     /// Whether another bracket than the expected one closes.
@@ -319,14 +330,14 @@ impl<'a> Walker<'a> {
                 let name = self.bump();
                 self.bump();
                 let value = self.expression();
-                if args.keywords.len() < ITEMS_MAX && self.spend(ITEM_COST) {
+                if args.keywords.len() < ITEMS_MAX && self.spend_for_items(1) {
                     args.keywords.push((name.text.to_owned(), value));
                 }
             } else {
                 let starred = self.current.is("*");
                 let value = self.expression();
                 match value.items() {
-                    Some(items) if starred && self.spend(items.len().saturating_mul(ITEM_COST)) => {
+                    Some(items) if starred && self.spend_for_items(items.len()) => {
                         args.positional.extend_from_slice(items);
                     }
                     _ => self.push_item(&mut args.positional, value),
@@ -359,7 +370,7 @@ impl<'a> Walker<'a> {
         let mut value: Option<Value> = None;
         while let Kind::Text(shape) = self.current.kind {
             let token = self.bump();
-            let next = if shape.formatted { self.formatted(token, shape) } else { self.plain(&token, shape) };
+            let next = if shape.formatted { self.formatted(token, shape) } else { Self::plain(&token, shape) };
             value = Some(match value {
                 None => next,
                 Some(before) => self.fold("+", &before, &next),
@@ -368,12 +379,8 @@ impl<'a> Walker<'a> {
         self.marked_secret(value.unwrap_or_default())
     }
 
-    fn plain(&mut self, token: &Token<'a>, shape: Literal) -> Value {
-        if self.spend(token.text.len()) {
-            Value::constant(literal(token, shape))
-        } else {
-            Value::tainted(taint::PARTIAL)
-        }
+    fn plain(token: &Token<'a>, shape: Literal) -> Value {
+        Value::constant(literal(token, shape))
     }
 
     /// An f-string: its replacement fields are expressions that run.

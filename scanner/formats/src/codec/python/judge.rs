@@ -97,11 +97,10 @@ fn reverse_shell(analysis: &Analysis) -> Option<&Call> {
 /// The rule that `call` breaks.
 fn judged(call: &Call, danger: Danger, trust: Trust) -> Option<&'static Rule> {
     // Hooks are only called in what the loader imports.
-    let runs = match (call.reach, trust) {
-        (Reach::Import, _) | (Reach::Hook, Trust::Loaded) => true,
-        (Reach::Script | Reach::Hook, Trust::Installer) => true,
-        _ => false,
-    };
+    let runs = matches!(
+        (call.reach, trust),
+        (Reach::Import, _) | (Reach::Hook, Trust::Loaded) | (Reach::Script | Reach::Hook, Trust::Installer)
+    );
     let script = call.reach == Reach::Script && trust != Trust::Installer;
     match danger {
         Danger::RunsCommand => Some(command(call, runs, script)),

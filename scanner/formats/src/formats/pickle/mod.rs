@@ -38,7 +38,7 @@ use serde_json::Value as Json;
 
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 
-pub use streams::{inspect_all, inspect_stream};
+pub use streams::{inspect_all, inspect_stream, inspect_stream_as};
 
 /// Registry entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -194,22 +194,20 @@ pub enum Dialect {
     #[default]
     Python,
     /// The C++ unpickler of TorchScript: `__torch__.…` names are types of the
-    /// archive's own code, `torch.jit._pickle.…` builds typed lists.
+    /// archive's own code.
     TorchScript,
     /// `torch.package`: unknown modules are sources of the same archive, which
     /// are inspected by themselves.
     Packaged,
 }
 
-/// As [`inspect_stream`], for a stream read by `dialect`.
-///
-/// # Errors
-/// As [`inspect_stream`].
-pub fn inspect_stream_as(
-    ctx: &mut Inspection<'_>,
-    input: &Input,
-    start: u64,
-    _dialect: Dialect,
-) -> Result<Facts, FormatError> {
-    inspect_stream(ctx, input, start)
+impl Dialect {
+    /// Whether a module nothing is known of comes with the archive.
+    fn defines(self, module: &str) -> bool {
+        match self {
+            Self::Python => false,
+            Self::TorchScript => module == "__torch__" || module.starts_with("__torch__."),
+            Self::Packaged => true,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::core::FormatError;
+use crate::formats::pickle::Dialect;
 use crate::formats::pickle::heap::Value;
 use crate::formats::pickle::judge::judge;
 use crate::formats::pickle::python2;
@@ -62,6 +63,8 @@ impl Name {
 /// Every name of a stream, once.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// Who reads the stream.
+    pub dialect: Dialect,
     list: Vec<Name>,
     index: HashMap<(String, String), NameId>,
 }
@@ -80,7 +83,10 @@ impl Names {
             return Err(FormatError::limit("pickle_names_max", NAMES_MAX as u64));
         }
         let id = NameId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        let standing = judge(&key.0, &key.1);
+        let standing = match judge(&key.0, &key.1) {
+            Standing::Unknown if self.dialect.defines(&key.0) => Standing::Class,
+            standing => standing,
+        };
         let (m, n) = python2::mapped(key.0.trim(), key.1.trim());
         let special = special(m, n);
         self.list.push(Name {

@@ -11,7 +11,7 @@ use crate::formats::pickle::machine::{Fault, Flow, Machine};
 use crate::formats::pickle::ops::{self, code};
 use crate::formats::pickle::special::Special;
 use crate::formats::pickle::tables::{self, Standing};
-use crate::formats::pickle::{Facts, nested, rules, sniff};
+use crate::formats::pickle::{Dialect, Facts, nested, rules, sniff};
 
 /// Pickles in one file.
 const STREAMS_MAX: u64 = 100_000;
@@ -36,7 +36,20 @@ const MARSHAL_BYTES_MAX: usize = 1 << 20;
 /// [`FormatError::Limit`] and [`FormatError::Io`]; damage is a finding and
 /// shows in [`Facts::complete`].
 pub fn inspect_stream(ctx: &mut Inspection<'_>, input: &Input, start: u64) -> Result<Facts, FormatError> {
-    interpret(ctx, input, start, 0)
+    inspect_stream_as(ctx, input, start, Dialect::Python)
+}
+
+/// As [`inspect_stream`], for a stream read by `dialect`.
+///
+/// # Errors
+/// As [`inspect_stream`].
+pub fn inspect_stream_as(
+    ctx: &mut Inspection<'_>,
+    input: &Input,
+    start: u64,
+    dialect: Dialect,
+) -> Result<Facts, FormatError> {
+    interpret(ctx, input, start, 0, dialect)
 }
 
 /// Interprets every stream of `input`, and looks at what lies between and
@@ -45,7 +58,7 @@ pub fn inspect_stream(ctx: &mut Inspection<'_>, input: &Input, start: u64) -> Re
 /// # Errors
 /// As [`inspect_stream`].
 pub fn inspect_all(ctx: &mut Inspection<'_>, input: &Input) -> Result<Facts, FormatError> {
-    let mut all = interpret(ctx, input, 0, 0)?;
+    let mut all = interpret(ctx, input, 0, 0, Dialect::Python)?;
     all.streams = 1;
     loop {
         let here = all.end;
@@ -65,7 +78,7 @@ pub fn inspect_all(ctx: &mut Inspection<'_>, input: &Input) -> Result<Facts, For
         if next > here && !is_padding(input, here, next) {
             ctx.find(&rules::JUNK_BETWEEN, next, format!("{} other bytes before it", next - here));
         }
-        let facts = interpret(ctx, input, next, 0)?;
+        let facts = interpret(ctx, input, next, 0, Dialect::Python)?;
         all.streams += 1;
         all.add(facts);
     }
@@ -133,9 +146,16 @@ fn candidates(window: &[u8]) -> impl Iterator<Item = usize> + '_ {
 }
 
 /// Interprets one stream. `depth` counts pickles inside array data.
-fn interpret(ctx: &mut Inspection<'_>, input: &Input, start: u64, depth: u32) -> Result<Facts, FormatError> {
+fn interpret(
+    ctx: &mut Inspection<'_>,
+    input: &Input,
+    start: u64,
+    depth: u32,
+    dialect: Dialect,
+) -> Result<Facts, FormatError> {
     let mut r = Reader::at(input, start);
     let mut machine = Machine::new(input);
+    machine.names.dialect = dialect;
     let mut facts = Facts { end: start, ..Facts::default() };
     let mut nested_facts = Vec::new();
     let stopped = loop {
@@ -222,7 +242,7 @@ fn array(
             if depth >= ARRAY_DEPTH_MAX {
                 return Err(FormatError::limit("pickle_array_depth_max", ARRAY_DEPTH_MAX.into()));
             }
-            let inner = interpret(ctx, r.input(), at, depth + 1)?;
+            let inner = interpret(ctx, r.input(), at, depth + 1, Dialect::Python)?;
             r.seek(inner.end, "object array")?;
             Ok(Some(inner))
         }

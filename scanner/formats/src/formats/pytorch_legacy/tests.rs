@@ -3,8 +3,8 @@ use weighbridge_types::Verdict;
 use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};
 
 const HEAD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
-const OBJECT: &[u8] = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x02\0\0\042X\x03\0\0\0cpuK\x02NtQK\0K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR.";
-const KEYS: &[u8] = b"\x80\x02]X\x02\0\0\042a.";
+const OBJECT: &[u8] = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x02\0\0\x0042X\x03\0\0\0cpuK\x02NtQK\0K\x02\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR.";
+const KEYS: &[u8] = b"\x80\x02]X\x02\0\0\x0042a.";
 
 fn file(count: i64, data: &[u8], rest: &[u8]) -> Vec<u8> {
     [HEAD, OBJECT, KEYS, &count.to_le_bytes(), data, rest].concat()

@@ -242,7 +242,7 @@ fn method(node: &Value, module: &str, class: &str) -> Option<(&'static Rule, Str
     let function = text(content, "func").unwrap_or_default();
     let owner = content.get("obj").unwrap_or(&Value::Null);
     let owner_loader = text(owner, "__loader__").unwrap_or_default();
-    let shown = format!("method `{function}` of `{module}.{class}`");
+    let shown = format!("MethodNode: `{function}` of `{module}.{class}`");
     if function.starts_with("__") || function.contains('.') {
         return Some((&rules::HIDDEN_ACCESS, shown));
     }
@@ -264,7 +264,7 @@ fn method(node: &Value, module: &str, class: &str) -> Option<(&'static Rule, Str
 /// the node must name (CVE-2025-54412).
 fn operator(module: &str, class: &str) -> Option<(&'static Rule, String)> {
     if module != "operator" {
-        return Some((&rules::HIDDEN_ACCESS, format!("an operator of the module `{module}`: `{class}`")));
+        return Some((&rules::HIDDEN_ACCESS, format!("OperatorFuncNode: `{module}.{class}` is not of `operator`")));
     }
     match class {
         "attrgetter" | "itemgetter" => None,
@@ -278,5 +278,6 @@ fn generator(node: &Value) -> Option<(&'static Rule, String)> {
     const GENERATORS: &[&str] = &["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"];
     let written = node.pointer("/content/bit_generator/content/bit_generator/content")?.as_str()?;
     let name = written.trim_matches('"');
-    (!GENERATORS.contains(&name)).then(|| (&rules::HIDDEN_ACCESS, format!("bit generator `numpy.random.{name}`")))
+    (!GENERATORS.contains(&name))
+        .then(|| (&rules::HIDDEN_ACCESS, format!("RandomGeneratorNode: `numpy.random.{name}`")))
 }

@@ -31,11 +31,11 @@ pub(super) fn walk(ctx: &mut Inspection<'_>, input: &Input, encoding: Encoding) 
         State { values: Values::new(input, encoding), seen: HashSet::new(), classes: BTreeMap::new(), functions: 0 };
     let outcome = state.objects(ctx, input);
     state.facts(ctx);
-    if let Err(error) = outcome {
+    // What a walk does not reach, another reader may.
+    if state.functions == 0 {
         search_code(ctx, input, state.values.r.position())?;
-        return Err(error);
     }
-    Ok(())
+    outcome
 }
 
 struct State<'a> {

@@ -128,7 +128,7 @@ pub(super) fn judged(target: &str) -> Option<&'static Rule> {
     let operator = target.strip_prefix("torch.ops.").unwrap_or_default();
     let mut parts = operator.split('.');
     match (parts.next().unwrap_or_default(), parts.next()) {
-        (namespace, Some("from_file" | "save")) if namespace == "aten" => Some(&rules::DANGEROUS_TARGET),
+        ("aten", Some("from_file" | "save")) => Some(&rules::DANGEROUS_TARGET),
         ("load_library", _) => Some(&rules::DANGEROUS_TARGET),
         (namespace, Some(_)) if NAMESPACES.contains(&namespace) => None,
         (_, Some(_)) => Some(&rules::CUSTOM_OPERATOR),

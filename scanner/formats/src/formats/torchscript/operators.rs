@@ -211,21 +211,29 @@ pub(super) fn inspect_bytecode(
     Ok(())
 }
 
-/// Adds every `namespace::name` in `window` that would be reported.
+/// Adds every `namespace::name` in `window` that would be reported. The names
+/// are pickled strings, whose length tells where they end.
 fn collect_operators(window: &[u8], operators: &mut BTreeSet<String>) {
     let is_name = |b: &&u8| b.is_ascii_alphanumeric() || **b == b'_';
     for at in memchr::memmem::find_iter(window, b"::") {
         let before = window.get(..at).unwrap_or_default();
-        let after = window.get(at + 2..).unwrap_or_default();
-        let left = before.iter().rev().take(NAME_BYTES_MAX).take_while(is_name).count();
-        let right = after.iter().take(NAME_BYTES_MAX).take_while(is_name).count();
-        let text = window.get(at - left..at + 2 + right).unwrap_or_default();
-        if left == 0 || right == 0 || operators.len() >= OPERATORS_MAX {
+        let start = at - before.iter().rev().take(NAME_BYTES_MAX).take_while(is_name).count();
+        let name = window.get(at + 2..).unwrap_or_default();
+        let end = at + 2 + name.iter().take(NAME_BYTES_MAX).take_while(is_name).count();
+        let end = pickled_len(before, start).map_or(end, |len| end.min(start + len));
+        if start == at || end <= at + 2 || operators.len() >= OPERATORS_MAX {
             continue;
         }
-        let text = String::from_utf8_lossy(text);
+        let text = String::from_utf8_lossy(window.get(start..end).unwrap_or_default());
         if judged(&text).is_some() {
             operators.insert(text.into_owned());
         }
     }
+}
+
+/// Length of the string that starts at `start`, if BINUNICODE stands before it.
+fn pickled_len(before: &[u8], start: usize) -> Option<usize> {
+    let header = before.get(start.checked_sub(5)?..start)?;
+    let (opcode, len) = header.split_first()?;
+    (*opcode == b'X').then_some(usize::try_from(u32::from_le_bytes(*len.first_chunk()?)).ok()?)
 }
