@@ -27,7 +27,7 @@ pub fn target_profile() -> PathBuf {
 /// # Panics
 /// If it cannot be built.
 #[must_use]
-#[expect(clippy::expect_used, clippy::panic, reason = "helps tests only")]
+#[expect(clippy::expect_used, reason = "helps tests only")]
 pub fn weighbridge() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {

@@ -11,6 +11,10 @@
 //! Deliberately unknown here: policy. An assessment says what is, not what to
 //! do about it.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests make their own numbers")
+)]
 
 mod cache;
 mod models;

@@ -126,7 +126,7 @@ pub fn receive<T: DeserializeOwned>(socket: &UnixStream) -> io::Result<Option<(T
         return Err(io::Error::new(io::ErrorKind::InvalidData, "frame is too large"));
     }
     let mut body = Vec::new();
-    (&*socket).take(length as u64).read_to_end(&mut body)?;
+    Read::take(socket, length as u64).read_to_end(&mut body)?;
     if body.len() < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -78,7 +78,7 @@ fn unreadable_files_are_told_and_the_rest_is_scanned() {
     let locked = dir.path().join("locked");
     fs::create_dir(&locked).unwrap();
     fs::write(dir.path().join("a.pkl"), sample("poisoned.pkl")).unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read_dir(&locked).is_ok() {
         println!("skipped: root may read everything");
         return;

@@ -1,5 +1,6 @@
 //! `cargo xtask CHORE`: demo, test, fuzz, bench, schema checks.
 #![forbid(unsafe_code)]
+#![allow(clippy::cast_possible_truncation, reason = "makes data to measure with")]
 
 mod bench;
 mod demo;

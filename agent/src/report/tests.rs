@@ -91,12 +91,12 @@ fn table_reads_well_and_escapes() {
 
 #[test]
 fn json_is_the_report() {
-    insta::assert_snapshot!(rendered(|out, r| json(out, r)));
+    insta::assert_snapshot!(rendered(json));
 }
 
 #[test]
 fn sarif_places_the_finding() {
-    insta::assert_snapshot!(rendered(|out, r| sarif(out, r)));
+    insta::assert_snapshot!(rendered(sarif));
 }
 
 #[test]
@@ -109,5 +109,5 @@ fn junit_is_well_formed_whatever_the_names() {
 
 #[test]
 fn markdown_cells_stay_cells() {
-    insta::assert_snapshot!(rendered(|out, r| markdown(out, r)));
+    insta::assert_snapshot!(rendered(markdown));
 }

@@ -1,5 +1,6 @@
 //! Every way out of the confinement is tried by a real process and must fail.
 #![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, reason = "helpers of tests are tests")]
 
 use std::process::Command;
 

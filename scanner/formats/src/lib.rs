@@ -13,6 +13,10 @@
 //!
 //! How to add a format: `docs/adding-a-format.md`.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests make their own numbers")
+)]
 
 pub mod codec;
 mod core;

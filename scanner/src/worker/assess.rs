@@ -171,7 +171,7 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
 }
 
 fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findings: Vec<Finding>) -> Artifact {
-    findings.sort_by(|a, b| (b.verdict, b.severity).cmp(&(a.verdict, a.severity)));
+    findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
     let verdict = match (Artifact::verdict_of(&findings), format) {
         // Nothing recognised it, so nothing was checked: not a pass.
         (Verdict::Clean, None) => Verdict::Unknown,

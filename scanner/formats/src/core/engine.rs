@@ -44,7 +44,7 @@ pub(crate) fn inspect_with(
             format!("{dropped} findings were dropped"),
         ));
     }
-    outcome.findings.sort_by(|a, b| (b.verdict, b.severity).cmp(&(a.verdict, a.severity)));
+    outcome.findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
     outcome
 }
 
