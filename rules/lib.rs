@@ -11,6 +11,10 @@ pub const YARA: &[(&str, &str)] = &[
     ("shells.yar", include_str!("yara/shells.yar")),
 ];
 
+/// [`YARA`] compiled for this release, behind a line that says from what
+/// (`cargo xtask rules` writes it).
+pub const COMPILED_YARA: &[u8] = include_bytes!("yara/compiled.bin");
+
 /// Where inference stacks keep models (`stacks.txt`).
 pub const STACKS: &str = include_str!("stacks.txt");
 

@@ -22,6 +22,9 @@ pub enum Command {
     /// The confined half of `scan`; started by it
     #[command(name = "__scan-worker", hide = true)]
     ScanWorker,
+    /// Compile our YARA rules for a release, to standard output
+    #[command(name = "__compile-rules", hide = true)]
+    CompileRules,
 }
 
 #[derive(Debug, Args)]

@@ -22,5 +22,6 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
         Command::Scan(options) => commands::scan::run(&options),
         Command::Rules(options) => commands::rules::run(&options),
         Command::ScanWorker => commands::worker::run(),
+        Command::CompileRules => commands::rules::compile(),
     }
 }

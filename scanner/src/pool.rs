@@ -154,7 +154,7 @@ impl Worker {
                 .iter()
                 .map(|c| Job {
                     name: c.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                    always: c.always,
+                    reason: c.reason,
                 })
                 .collect(),
         };

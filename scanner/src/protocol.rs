@@ -14,6 +14,7 @@ use rustix::net::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use weighbridge_discovery::Reason;
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::Artifact;
 
@@ -45,8 +46,8 @@ pub struct Request {
 pub struct Job {
     /// File name, a hint for identification.
     pub name: String,
-    /// Report it even if it is no model.
-    pub always: bool,
+    /// Why it is inspected.
+    pub reason: Reason,
 }
 
 /// A frame from a worker.
@@ -141,7 +142,7 @@ mod tests {
     fn descriptors_travel_with_their_request() {
         let (a, b) = UnixStream::pair().unwrap();
         let file = std::fs::File::open("/proc/self/exe").unwrap();
-        let jobs = vec![Job { name: "x".repeat(100_000), always: false }; 2];
+        let jobs = vec![Job { name: "x".repeat(100_000), reason: Reason::Found }; 2];
         let sender = std::thread::spawn(move || send(&a, &Request { jobs }, &[file.as_fd(), file.as_fd()]));
         let (request, handles): (Request, _) = receive(&b).unwrap().unwrap();
         sender.join().unwrap().unwrap();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,8 @@ use crate::{models, rules};
 const QUEUE_MAX: usize = 256;
 /// Most errors kept in a report.
 const ERRORS_MAX: usize = 10_000;
+/// Folders below a repository in which its parts are looked for.
+const REPOSITORY_DEPTH: u32 = 2;
 /// Most files followed because other files name them.
 const LINKED_MAX: usize = 100_000;
 
@@ -211,7 +213,7 @@ impl Run<'_> {
     /// Files that others name, and companions of models.
     fn second_round(&self) {
         let mut named = Vec::new();
-        let mut folders = BTreeSet::new();
+        let mut folders = BTreeMap::new();
         for artifact in &self.state().artifacts {
             let path = PathBuf::from(&artifact.path);
             let Some(folder) = path.parent().map(Path::to_path_buf) else { continue };
@@ -223,18 +225,16 @@ impl Run<'_> {
                 }
             }
             if models::marks_repository(artifact) {
-                folders.insert(folder);
+                let depth = if models::marks_whole_repository(artifact) { REPOSITORY_DEPTH } else { 0 };
+                let known = folders.entry(folder).or_insert(depth);
+                *known = depth.max(*known);
             }
         }
         for (owner, folder, link) in named {
             self.follow(&owner, &folder, &link);
         }
-        for folder in folders {
-            // Inside a Python package, source is a program's, not a model's.
-            if folder.join("__init__.py").exists() {
-                continue;
-            }
-            weighbridge_discovery::companions(&folder).into_iter().for_each(|c| self.queue(c));
+        for (folder, depth) in folders {
+            weighbridge_discovery::companions(&folder, depth).into_iter().for_each(|c| self.queue(c));
         }
     }
 
@@ -367,6 +367,10 @@ impl Assessments for Run<'_> {
             }
         }
         let mut state = self.state();
+        if artifact.is_none() {
+            // Not worth a place by itself; it may be as a companion.
+            state.paths.remove(&candidate.path);
+        }
         state.artifacts.extend(artifact);
         state.in_flight -= 1;
         if state.in_flight == 0 {

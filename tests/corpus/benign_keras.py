@@ -24,9 +24,9 @@ def make(c: Corpus):
         c.benign(f"keras-h5/{name}.h5", h5(models()[name]), ["keras-h5"])
         c.benign(f"keras-h5/{name}.weights.h5", saved(models()[name].save_weights, "model.weights.h5"), ["keras-h5"])
     c.benign("keras-h5/keras2-style.hdf5", keras2_h5(), ["keras-h5"], "attributes as Keras 2.x wrote them")
-    c.benign("keras-h5/user-block.h5", user_block(), ["keras-h5"], "the HDF5 signature is at 512, not 0")
-    c.benign("keras-h5/plain-data.h5", saved(_plain_hdf5), ["keras-h5"], "HDF5 without any model")
-    c.benign("keras-h5/chunked-gzip.h5", saved(_chunked), ["keras-h5"])
+    c.benign("keras-h5/user-block.h5", user_block(), ["hdf5", "keras-h5"], "the HDF5 signature is at 512, not 0")
+    c.benign("keras-h5/plain-data.h5", saved(_plain_hdf5), ["hdf5", "keras-h5"], "HDF5 without any model")
+    c.benign("keras-h5/chunked-gzip.h5", saved(_chunked), ["hdf5", "keras-h5"])
     c.benign("keras/config-only/config.json", models()["mlp"].to_json(), [], "a Keras architecture alone")
 
 

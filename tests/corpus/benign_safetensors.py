@@ -82,7 +82,7 @@ def _single(c):
             "model.layers.0.q_proj.scales": torch.ones(1, 8, dtype=torch.float16), "model.layers.0.q_proj.g_idx": torch.zeros(16, dtype=torch.int32)}
     c.benign("hf-repo/gptq/model.safetensors", save(gptq, {"format": "pt"}), ["safetensors"])
     config = LLAMA_CONFIG | {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False}}
-    c.benign("hf-repo/gptq/config.json", json.dumps(config, indent=2), ["quant-bnb-awq-gptq-exl2"], verdict=("clean",))
+    c.benign("hf-repo/gptq/config.json", json.dumps(config, indent=2), ["hf-config", "quant-bnb-awq-gptq-exl2"], verdict=("clean",))
 
 
 def _sharded(c):
@@ -136,7 +136,7 @@ def _repository(c):
             elif style == "llama3":
                 c.companion(f"benign/{path}", data)
         if style == "qwen-tools":
-            c.benign(f"hf-repo/{style}/chat_template.jinja", template, ["tokenizer"])
+            c.benign(f"hf-repo/{style}/chat_template.jinja", template, ["chat-template", "tokenizer"])
     several = [{"name": "default", "template": TEMPLATES["chatml"]}, {"name": "tool_use", "template": TEMPLATES["qwen-tools"]}]
     c.benign("hf-repo/several-templates/tokenizer_config.json", tokenizer_config(several), ["tokenizer"], "a list of named templates")
 

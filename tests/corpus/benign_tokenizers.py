@@ -21,7 +21,7 @@ def _sentencepiece(c):
             sentencepiece.SentencePieceTrainer.train(input=str(directory / "text"), model_prefix=str(directory / kind), vocab_size=size, model_type=kind, hard_vocab_limit=False,
                                                      num_threads=1, minloglevel=3, normalization_rule_name="identity")
             data = (directory / f"{kind}.model").read_bytes()
-            c.benign(f"tokenizer/{kind}.model", data.replace(str(directory).encode(), b"x" * len(str(directory))), ["tokenizer"])
+            c.benign(f"tokenizer/{kind}.model", data.replace(str(directory).encode(), b"x" * len(str(directory))), ["sentencepiece", "tokenizer"])
 
 
 def _tokenizers(c):

@@ -173,7 +173,7 @@ def _legacy(c):
                  "the persistent id of each container carries its source text")
     c.benign("torch/legacy/tensor.pt", saved_torch(torch.arange(6.0), **old), ["pytorch-legacy"])
     c.benign("torch/legacy/tensor-p4.bin", saved_torch(torch.arange(6.0), pickle_protocol=4, **old), ["pytorch-legacy"])
-    c.benign("torch/legacy/tar-0.1.1.pt", legacy_tar(P.dump({"epoch": 1}, 2)), ["pytorch-legacy"],
+    c.benign("torch/legacy/tar-0.1.1.pt", legacy_tar(P.dump({"epoch": 1}, 2)), ["pytorch-tar", "pytorch-legacy"],
              "the tar layout of torch 0.1.1, by hand after torch.serialization.legacy_load")
 
 

@@ -86,11 +86,11 @@ def _lambda_keras(c, honest):
     add("in-stacked-cells", appended(wrapped("keras.layers", "RNN", layer("keras.layers", "StackedRNNCells", {"cells": [hostile]}), key="cell")))
     add("in-spectral-normalization", appended(wrapped("keras.layers", "SpectralNormalization", hostile)))
     add("in-pipeline", appended(wrapped("keras.layers", "Pipeline", [hostile], key="layers")))
-    add("in-call-arguments", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "activation": keras3_lambda(PYTHON_SYSTEM)["config"]["function"]})), "__lambda__")
-    add("in-initializer", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "kernel_initializer": hostile["config"]["function"]})), "__lambda__")
-    add("in-regularizer", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "kernel_regularizer": hostile["config"]["function"]})), "__lambda__")
+    add("in-call-arguments", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "activation": keras3_lambda(PYTHON_SYSTEM)["config"]["function"]})), "<lambda>")
+    add("in-initializer", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "kernel_initializer": hostile["config"]["function"]})), "<lambda>")
+    add("in-regularizer", appended(layer("keras.layers", "Dense", {"name": "d", "units": 1, "kernel_regularizer": hostile["config"]["function"]})), "<lambda>")
     add("class-name-lambda-other-module", appended(hostile | {"module": "keras.src.layers.core.lambda_layer"}))
-    add("registered-name-only", appended(hostile | {"class_name": "Custom", "registered_name": "Lambda"}), "__lambda__")
+    add("registered-name-only", appended(hostile | {"class_name": "Custom", "registered_name": "Lambda"}), "<lambda>")
     add("tensorflow-module", appended(hostile | {"module": "tensorflow.keras.layers"}))
 
     def compile_config(key):
@@ -100,7 +100,7 @@ def _lambda_keras(c, honest):
         return change
 
     for key in ("loss", "metrics", "optimizer"):
-        add(f"in-compile-{key}", compile_config(key), "__lambda__")
+        add(f"in-compile-{key}", compile_config(key), "<lambda>")
 
     def functional(config):
         return layer("keras", "Functional", {"name": "f", "trainable": True, "layers": [hostile | {"name": "lambda", "inbound_nodes": []}], "input_layers": [], "output_layers": []}, "Functional")

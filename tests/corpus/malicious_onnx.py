@@ -97,10 +97,10 @@ def _places(c):
 def _links(c):
     for name, target in (("symlink", "/etc/hostname"), ("symlink-parent", "../../../../../../etc/hostname")):
         model, _ = external("weights.bin")
-        c.malicious(f"onnx-external/{name}/model.onnx", data(model), ["onnx"], "weights.bin", "CVE-2026-34447: the data file is a link that leaves the directory", (*BAD, "unknown", "clean"))
+        c.malicious(f"onnx-external/{name}/model.onnx", data(model), ["onnx"], None, "CVE-2026-34447: the data file is a link that leaves the directory", (*BAD, "unknown", "clean"))
         c.symlink(f"malicious/onnx-external/{name}/weights.bin", target)
     model, _ = external("data/weights.bin")
-    c.malicious("onnx-external/symlinked-directory/model.onnx", data(model), ["onnx"], "weights.bin", "CVE-2026-34446: a parent directory is a link", (*BAD, "unknown", "clean"))
+    c.malicious("onnx-external/symlinked-directory/model.onnx", data(model), ["onnx"], None, "CVE-2026-34446: a parent directory is a link", (*BAD, "unknown", "clean"))
     c.symlink("malicious/onnx-external/symlinked-directory/data", "/etc")
 
 
@@ -113,7 +113,7 @@ def _offsets(c):
         c.malicious(f"onnx-offsets/{name}/model.onnx", data(model), ["onnx"], None, "external data bounds", DAMAGED)
         c.companion(f"malicious/onnx-offsets/{name}/weights.bin", weights().tobytes())
     missing, _ = external("not-there.bin")
-    c.malicious("onnx-offsets/missing-file/model.onnx", data(missing), ["onnx"], "not-there.bin", "the data file is absent", (*DAMAGED, "clean"))
+    c.malicious("onnx-offsets/missing-file/model.onnx", data(missing), ["onnx"], None, "the data file is absent", (*DAMAGED, "clean"))
 
 
 def _operators(c):

@@ -52,11 +52,11 @@ def _skops(c):
     cases = {
         "function-node-os-system": (node("FunctionNode", "os", "system", {"module_path": "os", "function": "system"}), "os.system", "a function of any module"),
         "function-node-builtins-eval": (node("FunctionNode", "builtins", "eval", {"module_path": "builtins", "function": "eval"}), "eval", "a function of any module"),
-        "method-node": (node("MethodNode", "builtins", "str", {"func": "__class__", "obj": node("ObjectNode", "sklearn.linear_model._base", "LinearRegression")}), "MethodNode", "CVE-2025-54413: attribute access through MethodNode"),
-        "method-node-claims-trusted-class": (node("MethodNode", "builtins", "dict", {"func": "system", "obj": node("FunctionNode", "os", "path", {"module_path": "os", "function": "path"})}), "MethodNode", "CVE-2025-54413"),
+        "method-node": (node("MethodNode", "builtins", "str", {"func": "__class__", "obj": node("ObjectNode", "sklearn.linear_model._base", "LinearRegression")}), "method", "CVE-2025-54413: attribute access through MethodNode"),
+        "method-node-claims-trusted-class": (node("MethodNode", "builtins", "dict", {"func": "system", "obj": node("FunctionNode", "os", "path", {"module_path": "os", "function": "path"})}), "method", "CVE-2025-54413"),
         "operator-func-node-call": (node("OperatorFuncNode", "operator", "call", None, attrs=tuple_node), "operator.call", "CVE-2025-54412: operator.call is no honest operator"),
         "operator-func-node-methodcaller": (node("OperatorFuncNode", "builtins", "int", None, attrs=tuple_node) | {"__class__": "methodcaller"}, "methodcaller", "CVE-2025-54412: class and module disagree"),
-        "operator-func-node-other-module": (node("OperatorFuncNode", "os", "system", None, attrs=tuple_node), "os.system", "CVE-2025-54412"),
+        "operator-func-node-other-module": (node("OperatorFuncNode", "os", "system", None, attrs=tuple_node), "an operator of the module", "CVE-2025-54412"),
         "reduce-node": (node("ReduceNode", "os", "system", None, reduce={"args": tuple_node}), "os.system", "a reduce node"),
         "object-node-popen": (node("ObjectNode", "subprocess", "Popen", tuple_node), "subprocess.Popen", "an object of any class"),
         "type-node": (node("TypeNode", "subprocess", "Popen"), "subprocess.Popen", "a type of any module"),
@@ -275,7 +275,7 @@ def _openvino(c):
 
 def _frameworks(c):
     c.malicious("paddle/py-func.pdmodel", program("py_func", forward_callable_id="0"), ["paddle"], "py_func", "a Python callback", BAD)
-    c.malicious("paddle/custom-operator.pdmodel", program("marker_custom_op"), ["paddle"], "marker_custom_op", "an unknown operator", (*BAD, "unknown", "clean"))
+    c.malicious("paddle/custom-operator.pdmodel", program("marker_custom_op"), ["paddle"], None, "an unknown operator", (*BAD, "unknown", "clean"))
     c.malicious("paddle/load-operator.pdmodel", program("load", file_path="/etc/hostname"), ["paddle"], "load", "reads a file", BAD)
     c.malicious("paddle/save-operator.pdmodel", program("save_combine", file_path=FILE), ["paddle"], "save", "writes a file", BAD)
     c.malicious("paddle/evil.pdparams", evil(2), ["pickle"], "posix.system", "pdparams are pickles")

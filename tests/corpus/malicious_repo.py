@@ -69,32 +69,40 @@ def _repository(c, where, changed, rows):
 
 
 def _remote_code(c):
+    # A pointer to a file of the repository is a note: that file is inspected, and carries the verdict.
+    local_code = (*BAD, "clean")
+    imported = (BAD, "os.system", "runs when imported")
+
     def config(**auto_map):
         return json.dumps(LLAMA_CONFIG | {"auto_map": auto_map}, indent=2)
 
     local = {"AutoConfig": "configuration_marker.MarkerConfig", "AutoModelForCausalLM": "modeling_marker.MarkerModel"}
     code = {"configuration_marker.py": "from transformers import LlamaConfig as MarkerConfig\n", "modeling_marker.py": MODELING}
-    pointer = (BAD, "auto_map", "code of the repository is imported with trust_remote_code")
-    _repository(c, "hf-remote-code/local-evil", {"config.json": config(**local), **code}, {"config.json": pointer, "modeling_marker.py": (BAD, "os.system", "runs when imported")})
+    pointer = (local_code, "auto_map", "code of the repository is imported with trust_remote_code")
+    _repository(c, "hf-remote-code/local-evil", {"config.json": config(**local), **code}, {"config.json": pointer, "modeling_marker.py": imported})
     harmless = {"modeling_marker.py": "import torch\n\n\nclass MarkerModel(torch.nn.Module):\n    pass\n"}
-    _repository(c, "hf-remote-code/local-harmless", {"config.json": config(AutoModel="modeling_marker.MarkerModel"), **harmless}, {"config.json": (("suspicious",), "auto_map", "remote code without a visible harm")})
+    _repository(c, "hf-remote-code/local-harmless", {"config.json": config(AutoModel="modeling_marker.MarkerModel"), **harmless}, {"config.json": (("suspicious", "clean"), "auto_map", "remote code without a visible harm")})
     _repository(c, "hf-remote-code/other-repository", {"config.json": config(AutoModel="example-org/marker--modeling_marker.MarkerModel")}, {"config.json": (BAD, "example-org/marker", "code of another repository (CVE-2025-66448)")})
-    _repository(c, "hf-remote-code/missing-file", {"config.json": config(AutoModel="modeling_missing.MarkerModel")}, {"config.json": (BAD, "auto_map", "the code file is absent")})
+    _repository(c, "hf-remote-code/missing-file", {"config.json": config(AutoModel="modeling_missing.MarkerModel")}, {"config.json": (local_code, "auto_map", "the code file is absent")})
     _repository(c, "hf-remote-code/tokenizer", {"tokenizer_config.json": json.dumps({"auto_map": {"AutoTokenizer": ["tokenization_marker.MarkerTokenizer", None]}}), "tokenization_marker.py": PYTHON_FILE},
-                {"tokenizer_config.json": (BAD, "auto_map", "tokenizer code"), "tokenization_marker.py": (BAD, "os.system", "runs when imported")})
+                {"tokenizer_config.json": (local_code, "auto_map", "tokenizer code"), "tokenization_marker.py": imported})
     for file, key in (("preprocessor_config.json", "AutoImageProcessor"), ("processor_config.json", "AutoProcessor"), ("video_preprocessor_config.json", "AutoVideoProcessor"), ("feature_extractor_config.json", "AutoFeatureExtractor")):
-        _repository(c, f"hf-remote-code/{file.removesuffix('.json')}", {file: json.dumps({"auto_map": {key: "processing_marker.MarkerProcessor"}}), "processing_marker.py": PYTHON_FILE}, {file: (BAD, "auto_map", "processor code")})
+        _repository(c, f"hf-remote-code/{file.removesuffix('.json')}", {file: json.dumps({"auto_map": {key: "processing_marker.MarkerProcessor"}}), "processing_marker.py": PYTHON_FILE},
+                    {file: (local_code, "auto_map", "processor code"), "processing_marker.py": imported})
     nested = json.dumps({"model_type": "llava", "text_config": {"auto_map": {"AutoConfig": "example-org/marker--configuration_marker.MarkerConfig"}}})
     _repository(c, "hf-remote-code/nested-auto-map", {"config.json": nested}, {"config.json": (BAD, "auto_map", "CVE-2026-22807: auto_map in a nested configuration")})
     trusted = json.dumps(LLAMA_CONFIG | {"trust_remote_code": True, "_name_or_path": "example-org/marker"})
     _repository(c, "hf-remote-code/trust-flag", {"config.json": trusted}, {"config.json": (BAD, "trust_remote_code", "CVE-2026-5241: a configuration that grants trust")})
     _repository(c, "hf-remote-code/custom-generate", {"custom_generate/generate.py": PYTHON_FILE, "custom_generate/requirements.txt": "marker\n"}, {"custom_generate/generate.py": (BAD, "os.system", "custom_generate runs with trust")})
     pipelines = json.dumps(LLAMA_CONFIG | {"custom_pipelines": {"marker": {"impl": "marker_pipeline.MarkerPipeline", "pt": ["AutoModel"]}}})
-    _repository(c, "hf-remote-code/custom-pipelines", {"config.json": pipelines, "marker_pipeline.py": PYTHON_FILE}, {"config.json": (BAD, "custom_pipelines", "pipeline code")})
+    _repository(c, "hf-remote-code/custom-pipelines", {"config.json": pipelines, "marker_pipeline.py": PYTHON_FILE},
+                {"config.json": (local_code, "custom_pipelines", "pipeline code"), "marker_pipeline.py": imported})
     index = json.dumps({"_class_name": ["pipeline", "MarkerPipeline"], "_diffusers_version": "0.35.0", "unet": ["unet_marker", "MarkerUNet"]})
-    _repository(c, "hf-remote-code/diffusers-custom", {"model_index.json": index, "pipeline.py": PYTHON_FILE, "unet/unet_marker.py": PYTHON_FILE}, {"model_index.json": (BAD, "pipeline", "diffusers custom pipeline"), "pipeline.py": (BAD, "os.system", "runs when imported")})
+    _repository(c, "hf-remote-code/diffusers-custom", {"model_index.json": index, "pipeline.py": PYTHON_FILE, "unet/unet_marker.py": PYTHON_FILE},
+                {"model_index.json": (local_code, "pipeline", "diffusers custom pipeline"), "pipeline.py": imported, "unet/unet_marker.py": imported})
     modules = json.dumps([{"idx": 0, "name": "0", "path": "", "type": "marker_module.MarkerTransformer"}])
-    _repository(c, "hf-remote-code/sentence-transformers", {"modules.json": modules, "marker_module.py": PYTHON_FILE}, {"modules.json": (BAD, "marker_module", "a module type outside sentence_transformers")})
+    _repository(c, "hf-remote-code/sentence-transformers", {"modules.json": modules, "marker_module.py": PYTHON_FILE},
+                {"modules.json": (local_code, "marker_module", "a module type outside sentence_transformers"), "marker_module.py": imported})
     remote_module = json.dumps([{"idx": 0, "name": "0", "path": "", "type": "example-org/marker--marker_module.MarkerTransformer"}])
     _repository(c, "hf-remote-code/sentence-transformers-remote", {"modules.json": remote_module}, {"modules.json": (BAD, "example-org/marker", "code of another repository")})
     quant = json.dumps(LLAMA_CONFIG | {"quantization_config": {"quant_method": "gptq", "modules_to_import": ["os"], "_attn_implementation": "example-org/marker"}, "_attn_implementation": "example-org/marker:kernel"})

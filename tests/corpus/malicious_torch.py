@@ -120,10 +120,10 @@ def _legacy(c):
 
 
 def _tar(c):
-    c.malicious("torch-tar/payload-in-pickle.pt", legacy_tar(evil(2)), ["pytorch-legacy"], SYSTEM, "torch 0.1.1 tar layout")
+    c.malicious("torch-tar/payload-in-pickle.pt", legacy_tar(evil(2)), ["pytorch-tar", "pytorch-legacy"], SYSTEM, "torch 0.1.1 tar layout")
     for victim in ("sys_info", "tensors", "storages"):
         verdict = BAD if victim == "sys_info" else ("malicious",)  # present loaders skip sys_info
-        c.malicious(f"torch-tar/payload-in-{victim}.pt", legacy_tar(P.dump({}, 2), **{victim: evil(2)}), ["pytorch-legacy"], SYSTEM, "torch 0.1.1 tar layout", verdict)
+        c.malicious(f"torch-tar/payload-in-{victim}.pt", legacy_tar(P.dump({}, 2), **{victim: evil(2)}), ["pytorch-tar", "pytorch-legacy"], SYSTEM, "torch 0.1.1 tar layout", verdict)
 
 
 class _Saver(torch.nn.Module):

@@ -17,8 +17,15 @@ pub struct Options {
     quick: bool,
 }
 
-/// Samples planted among the real files: (from the corpus, planted as).
-const PLANTED: &[(&str, &str)] = &[("examples/models/poisoned.pkl", "downloads/sentiment.pkl")];
+/// Samples planted among the real files: (from the repository, planted as).
+const PLANTED: &[(&str, &str)] = &[
+    ("examples/models/poisoned.pkl", "downloads/sentiment.pkl"),
+    ("tests/corpus/malicious/torch-zip/hand-made-p2.pt", "checkpoints/last.pt"),
+    ("tests/corpus/malicious/keras-lambda/hostile-code.keras", "models/classifier.keras"),
+    ("tests/corpus/malicious/gguf-template/array-of-templates.gguf", "models/assistant.gguf"),
+    ("tests/corpus/malicious/onnx-external/absolute.onnx", "models/detector.onnx"),
+    ("tests/corpus/malicious/seven-zip/named-pt.pt", "downloads/weights.pt"),
+];
 
 pub fn run(options: &Options) -> Result {
     let program = weighbridge("dev")?;
@@ -87,9 +94,9 @@ fn verify(report: &Value, planted: &Path) -> Result {
         .into_iter()
         .flatten()
         .filter(|a| matches!(a.pointer("/verdict").and_then(Value::as_str), Some("malicious" | "suspicious")))
-        // Build trees of this very repository hold its samples again.
         .filter_map(|a| a.pointer("/path").and_then(Value::as_str).map(str::to_owned))
-        .filter(|path| !Path::new(path).starts_with(root().join("tests/corpus")))
+        // This very repository holds the samples too.
+        .filter(|path| !Path::new(path).starts_with(root()) || Path::new(path).starts_with(planted))
         .collect();
     let seen = report.pointer("/summary/files_seen").and_then(Value::as_u64).unwrap_or(0);
     if objected == expected {

@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod rules;
 mod run;
 mod schemas;
 mod test;
@@ -29,6 +30,8 @@ enum Chore {
     Test,
     /// Fuzz every parser, or those named
     Fuzz(fuzz::Options),
+    /// Compile the YARA rules after a change to them
+    Rules,
     /// Measure beside peers and physical limits
     Bench(bench::Options),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test => test::run(),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Rules => rules::run(),
         Chore::Bench(options) => bench::run(&options),
     };
     match result {

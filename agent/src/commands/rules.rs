@@ -48,6 +48,12 @@ pub fn run(options: &RulesOptions) -> Result<Outcome, Failure> {
     Ok(Outcome::Yes)
 }
 
+/// Writes our YARA rules in compiled form.
+pub fn compile() -> Result<Outcome, Failure> {
+    io::stdout().lock().write_all(&Patterns::compiled_for_release()?)?;
+    Ok(Outcome::Yes)
+}
+
 fn pages() -> Result<Vec<Page>, Failure> {
     let mut pages: Vec<Page> = weighbridge_scanner::all_rules()
         .map(|r| Page {
@@ -62,7 +68,7 @@ fn pages() -> Result<Vec<Page>, Failure> {
             references: r.references.iter().map(|r| (*r).to_owned()).collect(),
         })
         .collect();
-    pages.extend(Patterns::compile(&[])?.pages().map(|p| Page {
+    pages.extend(Patterns::load(&[])?.pages().map(|p| Page {
         id: p.id,
         severity: p.severity,
         verdict: p.verdict,

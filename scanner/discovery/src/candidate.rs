@@ -2,6 +2,8 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// A file worth inspecting. The handle is the file; the path is for display.
 #[derive(Debug)]
 pub struct Candidate {
@@ -13,8 +15,21 @@ pub struct Candidate {
     pub meta: FileMeta,
     /// Other paths of the same file that a user knows it by.
     pub also_at: Vec<PathBuf>,
-    /// Report it even if it is no model: it was named, or another file names it.
-    pub always: bool,
+    /// Why it is inspected.
+    pub reason: Reason,
+}
+
+/// Why a file is inspected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Its first bytes or its name speak of a model.
+    Found,
+    /// The user named it: reported whatever it is.
+    Named,
+    /// A model names it: reported whatever it is.
+    Linked,
+    /// It lies beside a model and may be part of it: source, scripts, lists.
+    Companion,
 }
 
 /// Identity and change marks of a file.

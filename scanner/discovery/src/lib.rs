@@ -17,7 +17,7 @@ mod open;
 mod stores;
 mod walk;
 
-pub use candidate::{Candidate, FileMeta, Sink};
+pub use candidate::{Candidate, FileMeta, Reason, Sink};
 pub use mounts::{Mount, local_mounts, pseudo_mounts};
 pub use open::{companions, linked};
 pub use stores::{Store, stores};

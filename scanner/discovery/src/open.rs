@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use weighbridge_formats::{FileName, HEAD_BYTES, Sniff, TAIL_BYTES};
 
-use crate::{Candidate, FileMeta};
+use crate::{Candidate, FileMeta, Reason};
 
 /// Largest companion (source, script, list) looked at, bytes.
 const COMPANION_BYTES_MAX: u64 = 16 << 20;
@@ -85,7 +85,7 @@ pub fn linked(folder: &Path, relative: &str) -> io::Result<Candidate> {
     let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let handle = File::from(open_beneath(&base, relative)?);
     let meta = regular(&handle)?;
-    Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), always: true })
+    Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), reason: Reason::Linked })
 }
 
 #[cfg(target_os = "linux")]
@@ -105,26 +105,36 @@ fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
     Ok(at)
 }
 
-/// Files in `folder` that matter only because a model lies beside them:
-/// source code, scripts, lists. `names` gives the names that links in the
-/// folder stand for, where the files themselves lie elsewhere.
+/// Files in `folder`, and up to `depth` folders below it, that matter only
+/// because a model lies beside them: source code, scripts, lists. Inside a
+/// Python package (`__init__.py`) source is a program's, not a model's.
 #[must_use]
-pub fn companions(folder: &Path) -> Vec<Candidate> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+pub fn companions(folder: &Path, depth: u32) -> Vec<Candidate> {
     let mut out = Vec::new();
-    for entry in entries.flatten().take(COMPANIONS_MAX) {
-        let path = entry.path();
-        let Ok(kind) = entry.file_type() else { continue };
-        let opened = if kind.is_file() {
-            no_follow(&path).map(|handle| (handle, Vec::new()))
-        } else if let Some(blob) = kind.is_symlink().then(|| crate::hf_cache::blob_of(&path)).flatten() {
-            no_follow(&blob).map(|handle| (handle, vec![blob]))
-        } else {
+    let mut seen = 0;
+    let mut folders = vec![(folder.to_path_buf(), depth)];
+    while let Some((folder, depth)) = folders.pop() {
+        if folder.join("__init__.py").exists() {
             continue;
-        };
-        let Ok((handle, also_at)) = opened else { continue };
-        if let Some(candidate) = companion(handle, path, also_at) {
-            out.push(candidate);
+        }
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            seen += 1;
+            if seen > COMPANIONS_MAX {
+                break;
+            }
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else { continue };
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if kind.is_dir() && depth > 0 && !hidden {
+                folders.push((path, depth - 1));
+            } else if kind.is_file() {
+                out.extend(no_follow(&path).ok().and_then(|handle| companion(handle, path, Vec::new())));
+            } else if kind.is_symlink()
+                && let Some(blob) = crate::hf_cache::blob_of(&path)
+            {
+                out.extend(no_follow(&blob).ok().and_then(|handle| companion(handle, path, vec![blob])));
+            }
         }
     }
     out.sort_by(|a, b| a.path.cmp(&b.path));
@@ -141,7 +151,7 @@ fn companion(handle: File, path: PathBuf, also_at: Vec<PathBuf>) -> Option<Candi
     let name = FileName::new(&path.file_name()?.to_string_lossy());
     let tail = || tail(&handle, meta.len).unwrap_or_default();
     let wanted = weighbridge_formats::is_companion(&Sniff::new(head.get(..n)?, meta.len, &name, &tail));
-    wanted.then_some(Candidate { handle, path, meta, also_at, always: false })
+    wanted.then_some(Candidate { handle, path, meta, also_at, reason: Reason::Companion })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use ignore::{WalkBuilder, WalkState};
 
 use crate::open::{Glance, glance, no_follow, regular};
-use crate::{Candidate, FileMeta, Sink, hf_cache, pseudo_mounts};
+use crate::{Candidate, FileMeta, Reason, Sink, hf_cache, pseudo_mounts};
 
 /// How to walk.
 #[derive(Debug, Clone, Default)]
@@ -121,7 +121,7 @@ fn try_found(real: &Path, path: PathBuf, also_at: Vec<PathBuf>, sink: &impl Sink
     match glance(&handle, path.file_name().unwrap_or_default())? {
         Glance::Candidate => {
             let meta = regular(&handle)?;
-            sink.candidate(Candidate { handle, path, meta, also_at, always: false });
+            sink.candidate(Candidate { handle, path, meta, also_at, reason: Reason::Found });
             Ok(false)
         }
         Glance::Other => {
@@ -148,7 +148,13 @@ fn named_file(path: &Path, sink: &impl Sink) {
     match opened {
         Ok((handle, meta)) => {
             sink.seen(false);
-            sink.candidate(Candidate { handle, path: path.to_path_buf(), meta, also_at: Vec::new(), always: true });
+            sink.candidate(Candidate {
+                handle,
+                path: path.to_path_buf(),
+                meta,
+                also_at: Vec::new(),
+                reason: Reason::Named,
+            });
         }
         Err(e) => sink.error(path, format!("cannot read it: {e}")),
     }

@@ -3,6 +3,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use weighbridge_discovery::Reason;
 use weighbridge_formats::{ContentScanner, Input, Options, Outcome, Scope};
 use weighbridge_types::{Artifact, Finding, Metadata, Verdict};
 
@@ -58,17 +59,56 @@ fn try_file(
     Ok(finish(outcome, pass, len, changed))
 }
 
-/// Whether the file is worth a place in the report.
+/// Whether the file is worth a place in the report: it is a model or claims to
+/// be, or something in it is. An ordinary archive with odd headers is not, one
+/// that attacks whoever unpacks it is. Source code and the like counts only
+/// beside a model, and then only with findings.
 fn wanted(outcome: &Outcome, job: &Job) -> bool {
-    job.always || outcome.is_model || !outcome.findings.is_empty() && is_companion(outcome)
+    let worst = Artifact::verdict_of(&outcome.findings);
+    match job.reason {
+        Reason::Named | Reason::Linked => true,
+        Reason::Companion => !outcome.findings.is_empty(),
+        // Python's own path files are not models, whatever PyTorch calls its.
+        Reason::Found if outcome.format == Some("startup-hook") => false,
+        Reason::Found if is_companion(outcome) => outcome.is_model,
+        Reason::Found => {
+            outcome.is_model
+                || worst == Verdict::Malicious
+                || worst > Verdict::Unknown && !outcome.format.is_some_and(is_archive)
+        }
+    }
 }
 
 fn is_companion(outcome: &Outcome) -> bool {
     outcome.format.and_then(weighbridge_formats::formats::by_id).is_some_and(|f| f.scope == Scope::BesideModel)
 }
 
+/// Whether a pattern hit only says what the format already does.
+fn is_expected(format: Option<&str>, rule: &str) -> bool {
+    matches!(format, Some("elf" | "pe" | "mach-o" | "llamafile")) && rule.starts_with("yara-embedded-")
+}
+
+/// Containers of anything.
+fn is_archive(format: &str) -> bool {
+    matches!(format, "zip" | "tar" | "7z" | "rar" | "gzip" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "zlib")
+}
+
 /// The formats' inspection; a panic in a parser costs one finding.
 fn inspect(input: &Input, job: &Job, options: &Options, content: &dyn ContentScanner) -> Outcome {
+    let mut outcome = guarded(input, job, options, content);
+    if job.reason == Reason::Linked && outcome.format.is_none() && outcome.findings.is_empty() {
+        // What a graph keeps its tensors in has no signature and nothing but
+        // tensors; had it one, that format would have judged it.
+        outcome.format = Some("external-data");
+        outcome.is_model = true;
+        if !options.deep {
+            outcome.opaque = vec![0..input.len()];
+        }
+    }
+    outcome
+}
+
+fn guarded(input: &Input, job: &Job, options: &Options, content: &dyn ContentScanner) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| weighbridge_formats::inspect(input, &job.name, options, content))).unwrap_or_else(
         |panic| {
             let reason = panic
@@ -101,6 +141,9 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
         };
     };
     for mut hit in pass.hits {
+        if is_expected(outcome.format, &hit.rule) {
+            continue;
+        }
         if let Some(at) = hit.offset {
             // The innermost member that holds the hit names it.
             let member = outcome

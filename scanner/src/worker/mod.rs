@@ -27,7 +27,7 @@ const PROGRESS_BYTES: u64 = 16 << 20;
 /// If the socket fails.
 pub fn run(socket: &UnixStream) -> io::Result<()> {
     let Some((start, _)) = protocol::receive::<Start>(socket)? else { return Ok(()) };
-    let patterns = match Patterns::compile(&start.rules) {
+    let patterns = match Patterns::load(&start.rules) {
         Ok(patterns) => patterns,
         Err(e) => return protocol::send(socket, &Reply::Failed(e.to_string()), &[]),
     };

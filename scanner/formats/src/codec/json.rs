@@ -1,12 +1,13 @@
 //! JSON (RFC 8259) under limits, keeping what `serde_json` alone would lose:
 //! duplicate keys, where the first and the last reader differ.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::codec::python_json;
 use crate::core::{FormatError, Input};
 
 /// Most duplicate keys remembered by path.
@@ -14,6 +15,9 @@ const DUPLICATES_MAX: usize = 64;
 /// Longest path remembered, bytes: every value below a key of megabytes would
 /// otherwise copy it.
 const PATH_BYTES_MAX: usize = 512;
+
+/// Most values in one document: four times the largest tokenizer's.
+const VALUES_MAX: usize = 4_000_000;
 
 /// A parsed document.
 #[derive(Debug)]
@@ -41,19 +45,26 @@ pub fn parse(input: &Input, max: usize) -> Result<Document, FormatError> {
     parse_bytes(&bytes)
 }
 
-/// As [`parse`], for bytes in memory.
+/// As [`parse`], for bytes in memory. What only Python takes for JSON is read
+/// as Python reads it, its odd numbers as zero.
 ///
 /// # Errors
 /// [`FormatError::Malformed`] for what is not JSON.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Document, FormatError> {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let duplicates = RefCell::default();
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Keep { path: String::new(), duplicates: &duplicates }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
+    let decoded = python_json::utf8(bytes);
+    let text = decoded.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&decoded);
+    let (value, duplicates) = read(text)
+        .or_else(|error| read(&python_json::strict(text)).map_err(|_| error))
         .map_err(|e| FormatError::malformed("json", offset_of(text, e.line(), e.column()), e.to_string()))?;
-    Ok(Document { value, duplicates: duplicates.into_inner(), len: bytes.trim_ascii_end().len() as u64 })
+    Ok(Document { value, duplicates, len: bytes.trim_ascii_end().len() as u64 })
+}
+
+fn read(text: &[u8]) -> Result<(Value, Vec<(String, Value)>), serde_json::Error> {
+    let seen = Seen::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = Keep { path: String::new(), seen: &seen }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok((value, seen.duplicates.into_inner()))
 }
 
 fn offset_of(text: &[u8], line: usize, column: usize) -> u64 {
@@ -76,12 +87,23 @@ fn extended(path: &str, separator: &str, step: &str) -> String {
 /// Builds a [`Value`] and notes replaced keys on the way.
 struct Keep<'a> {
     path: String,
-    duplicates: &'a RefCell<Vec<(String, Value)>>,
+    seen: &'a Seen,
+}
+
+/// What is kept over a whole document.
+#[derive(Default)]
+struct Seen {
+    duplicates: RefCell<Vec<(String, Value)>>,
+    values: Cell<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Keep<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.seen.values.set(self.seen.values.get() + 1);
+        if self.seen.values.get() > VALUES_MAX {
+            return Err(serde::de::Error::custom("more values than are read"));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -115,21 +137,22 @@ impl<'de> Visitor<'de> for Keep<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut out = Vec::new();
-        while let Some(value) = seq.next_element_seed(Keep {
-            path: extended(&self.path, "", &format!("[{}]", out.len())),
-            duplicates: self.duplicates,
-        })? {
+        while let Some(value) = seq
+            .next_element_seed(Keep { path: extended(&self.path, "", &format!("[{}]", out.len())), seen: self.seen })?
+        {
             out.push(value);
         }
+        // A document of brackets alone would otherwise take 150 times its size.
+        out.shrink_to_fit();
         Ok(Value::Array(out))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             let path = extended(&self.path, if self.path.is_empty() { "" } else { "." }, &key);
-            let value = map.next_value_seed(Keep { path: path.clone(), duplicates: self.duplicates })?;
+            let value = map.next_value_seed(Keep { path: path.clone(), seen: self.seen })?;
             if let Some(replaced) = out.insert(key, value) {
-                let mut duplicates = self.duplicates.borrow_mut();
+                let mut duplicates = self.seen.duplicates.borrow_mut();
                 if duplicates.len() < DUPLICATES_MAX {
                     duplicates.push((path, replaced));
                 }
@@ -155,6 +178,23 @@ mod tests {
         assert!(parse_bytes("[".repeat(100_000).as_bytes()).is_err());
         assert!(parse_bytes(b"{} x").is_err());
         assert!(parse_bytes(b"").is_err());
+    }
+
+    #[test]
+    fn what_python_reads_beyond_the_standard_is_read() {
+        let doc =
+            parse_bytes(br#"{"a": [NaN, -Infinity, Infinity], "b": "NaN \" \ud800 x", "c": "\ud83d\ude00"}"#).unwrap();
+        assert_eq!(doc.value["a"].as_array().map(Vec::len), Some(3));
+        assert_eq!(doc.value["b"], "NaN \" \u{fffd} x");
+        assert_eq!(doc.value["c"], "\u{1f600}");
+        for broken in [&b"{\"a\": NaNa}"[..], b"Inf", b"{\"a\": \"\\ud8\"}", b"\"\\ud800\\", b"NaN NaN"] {
+            assert!(parse_bytes(broken).is_err());
+        }
+    }
+
+    #[test]
+    fn more_values_than_are_read_are_refused() {
+        assert!(parse_bytes(format!("[{}0]", "0,".repeat(VALUES_MAX)).as_bytes()).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod location;
 pub mod marshal;
 pub mod protobuf;
 pub mod python;
+mod python_json;
 pub mod stream;
 pub mod tar;
 pub mod tensors;

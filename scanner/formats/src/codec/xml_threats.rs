@@ -9,6 +9,7 @@ use quick_xml::events::{BytesStart, Event};
 use weighbridge_types::{Rule, Severity, Verdict};
 
 use crate::codec::stream::InputReader;
+use crate::codec::xml;
 use crate::core::{FormatError, Input, Inspection};
 
 /// Deepest nesting followed.
@@ -17,8 +18,8 @@ const DEPTH_MAX: usize = 1000;
 const EVENT_BYTES_MAX: usize = 4 << 20;
 /// Most entity declarations looked at.
 const ENTITIES_MAX: usize = 10_000;
-/// Expanded length of all entities from which a document is a bomb, bytes.
-const EXPANSION_MAX: u64 = 100_000;
+/// Longest entity: a document that repeats it grows by its square.
+const ENTITY_BYTES_MAX: usize = 1000;
 
 /// A document pulls in something from outside.
 pub static EXTERNAL_ENTITY: Rule = Rule {
@@ -40,7 +41,7 @@ pub static ENTITY_BOMB: Rule = Rule {
     severity: Severity::Medium,
     verdict: Verdict::Suspicious,
     title: "entities that grow without bound when expanded",
-    what: "Entity declarations refer to each other so that the expanded text is over 100 kB, or to themselves.",
+    what: "Entity declarations refer to each other or to themselves, or one is over 1,000 bytes long.",
     why: "A parser that expands them runs out of memory (billion laughs).",
     false_positives: "None in model files.",
     remedy: "Do not load the file.",
@@ -103,6 +104,7 @@ pub fn inspect(
     input: &Input,
     mut visit: impl FnMut(&mut Inspection<'_>, &Element<'_>) -> Result<(), FormatError>,
 ) -> Result<(), FormatError> {
+    let input = &xml::utf8(input);
     let mut reader = Reader::from_reader(InputReader::buffered(input.clone()));
     reader.config_mut().check_end_names = false;
     let mut buf = Vec::new();
@@ -182,34 +184,20 @@ fn names_resource(text: &str) -> bool {
     text.split_whitespace().any(|word| word == "SYSTEM" || word == "PUBLIC")
 }
 
-/// Whether expanding some entity gets out of hand. Lengths are computed in
-/// rounds until they settle, so cycles show as lengths that never do.
+/// Whether expanding the entities could get out of hand. No model needs any;
+/// one that refers to another, or is long, is what bombs are made of.
 fn bomb(entities: &HashMap<String, String>) -> Option<String> {
-    let references: HashMap<&str, (u64, Vec<&str>)> = entities
-        .iter()
-        .map(|(name, value)| {
-            let inner = value.split('&').skip(1).filter_map(|part| part.split_once(';').map(|(n, _)| n));
-            (name.as_str(), (value.len() as u64, inner.filter(|n| entities.contains_key(*n)).take(10_000).collect()))
-        })
-        .collect();
-    let mut lengths: HashMap<&str, u64> = references.iter().map(|(name, (own, _))| (*name, *own)).collect();
-    for _ in 0..32 {
-        let mut settled = true;
-        let next: HashMap<&str, u64> = references
-            .iter()
-            .map(|(name, (own, inner))| {
-                let sum = inner.iter().fold(*own, |n, i| n.saturating_add(lengths.get(i).copied().unwrap_or(0)));
-                settled &= lengths.get(name) == Some(&sum);
-                (*name, sum)
-            })
-            .collect();
-        lengths = next;
-        if let Some((name, length)) = lengths.iter().find(|(_, length)| **length > EXPANSION_MAX) {
-            return Some(format!("`&{name};` expands to more than {length} bytes"));
+    let mut sorted: Vec<_> = entities.iter().collect();
+    sorted.sort();
+    sorted.into_iter().find_map(|(name, value)| {
+        let inner = value.split('&').skip(1).filter_map(|part| part.split_once(';').map(|(n, _)| n));
+        let nested = inner.filter(|n| entities.contains_key(*n)).count();
+        if nested > 0 {
+            Some(format!("`&{name};` refers to other entities {nested} times"))
+        } else if value.len() > ENTITY_BYTES_MAX {
+            Some(format!("`&{name};` is {} bytes long", value.len()))
+        } else {
+            None
         }
-        if settled {
-            return None;
-        }
-    }
-    Some("entities refer to each other in a circle".to_owned())
+    })
 }

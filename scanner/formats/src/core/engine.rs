@@ -1,7 +1,9 @@
 use std::cell::{Cell, RefCell};
 
 use crate::core::inspection::{Child, Shared};
-use crate::core::{ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, generic, identify};
+use crate::core::{
+    ContentScanner, FileName, FormatSpec, Input, Inspection, Options, Outcome, Scope, generic, identify,
+};
 use crate::formats::FORMATS;
 
 /// Identifies and inspects one file and everything nested in it.
@@ -67,11 +69,22 @@ pub(crate) fn inspect_content(ctx: &mut Inspection<'_>, input: &Input) -> Child 
     if let Err(error) = (spec.inspect)(ctx, input) {
         ctx.stopped(&error);
     }
+    if let Some(inner) = ctx.only_child.filter(|_| is_stream(spec)) {
+        ctx.refine_format(inner);
+    }
     let is_model = spec.is_model || ctx.holds_model;
     if is_model {
         check_extension(ctx, spec);
+    } else if claims_model(&ctx.name) && spec.scope == Scope::Anywhere {
+        ctx.find(&generic::UNRECOGNISED, 0, format!("a {} without a model in it", spec.name));
     }
-    Child { format: ctx.refined.take().or(Some(spec.id)), is_model }
+    Child { format: ctx.refined.take().or(Some(spec.id)), is_model: is_model || claims_model(&ctx.name) }
+}
+
+/// Whether the format is one compressed stream: people name what is in it,
+/// not the compression (`model.joblib`, `model.rds`).
+fn is_stream(spec: &FormatSpec) -> bool {
+    matches!(spec.id, "gzip" | "bzip2" | "xz" | "lzma" | "zstd" | "lz4" | "zlib")
 }
 
 /// Content that nothing recognised: says so if its name claims a model.
@@ -149,7 +162,11 @@ pub fn claims_model(name: &FileName) -> bool {
 /// Raises the findings about a name that lies.
 fn check_extension(ctx: &mut Inspection<'_>, spec: &FormatSpec) {
     let Some(extension) = ctx.name.extension().map(str::to_owned) else { return };
-    if spec.extensions.contains(&extension.as_str()) {
+    // What a stream or a refinement turned out to be may own the name.
+    let inner = ctx.refined.and_then(crate::formats::by_id);
+    if spec.extensions.contains(&extension.as_str())
+        || inner.is_some_and(|i| i.extensions.contains(&extension.as_str()))
+    {
         return;
     }
     let owners: Vec<_> = FORMATS.iter().filter(|f| f.extensions.contains(&extension.as_str())).collect();

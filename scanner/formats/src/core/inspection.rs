@@ -114,11 +114,22 @@ pub struct Inspection<'a> {
     pub(crate) holds_model: bool,
     /// What the content turned out to be on a closer look.
     pub(crate) refined: Option<&'static str>,
+    /// Format of the last nested model.
+    pub(crate) only_child: Option<&'static str>,
 }
 
 impl<'a> Inspection<'a> {
     pub(crate) fn root(shared: &'a Shared<'a>, name: FileName) -> Self {
-        Self { shared, name, member: None, depth: 0, opaque_here: Vec::new(), holds_model: false, refined: None }
+        Self {
+            shared,
+            name,
+            member: None,
+            depth: 0,
+            opaque_here: Vec::new(),
+            holds_model: false,
+            refined: None,
+            only_child: None,
+        }
     }
 
     /// What to look for and how far to go.
@@ -282,6 +293,7 @@ impl<'a> Inspection<'a> {
             opaque_here: Vec::new(),
             holds_model: false,
             refined: None,
+            only_child: None,
         };
         let out = f(&mut inner, input);
         inner.scan_content(input);
@@ -296,8 +308,8 @@ impl<'a> Inspection<'a> {
         let name = FileName::new(name);
         match identify(input, &name) {
             Ok(Some(spec)) if spec.scope == Scope::BesideModel => Interest::Companion,
-            Ok(Some(spec)) if spec.is_model || !spec.rules.is_empty() => Interest::Content,
-            Ok(Some(_)) => Interest::Document,
+            Ok(Some(spec)) if matches!(spec.id, "json" | "xml") && !engine::claims_model(&name) => Interest::Document,
+            Ok(Some(_)) => Interest::Content,
             Ok(None) if engine::claims_model(&name) => Interest::Named,
             Ok(None) => Interest::Nothing,
             Err(_) => Interest::Content,
@@ -345,6 +357,9 @@ impl<'a> Inspection<'a> {
         }
         let child = self.within(name, input, engine::inspect_content);
         self.holds_model |= child.is_model;
+        if child.is_model {
+            self.only_child = child.format;
+        }
         child
     }
 

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use weighbridge_types::Rule;
 
-use crate::codec::{tar, zip::Listing};
+use crate::codec::{hdf5, tar, zip::Listing};
 use crate::core::{FormatError, Input, Inspection, Sniff};
 
 /// How sure a format is that content is its own.
@@ -26,6 +26,8 @@ pub enum Recognise {
     Zip(fn(&Listing) -> Confidence),
     /// By the members of a tar archive.
     Tar(fn(&tar::Listing) -> Confidence),
+    /// By the root group of an HDF5 file.
+    Hdf5(fn(&hdf5::Object, &Sniff<'_>) -> Confidence),
     /// By the keys of a JSON object (parsed under limits), with the file's
     /// name as a hint.
     Json(fn(&Value, &Sniff<'_>) -> Confidence),

@@ -18,8 +18,12 @@ mod edge_blob;
 mod executable;
 mod ggml;
 mod gguf;
+pub mod hdf5;
 pub(crate) mod hf_config;
 mod json;
+pub mod keras_config;
+mod keras_h5;
+mod keras_zip;
 mod lightgbm;
 pub(crate) mod llamafile;
 mod mlc;
@@ -128,6 +132,10 @@ pub static FORMATS: &[&FormatSpec] = &[
     &rknn::FORMAT,
     &tensorrt::FORMAT,
     &edge_blob::FORMAT,
+    &keras_zip::FORMAT,
+    &keras_h5::FORMAT,
+    &keras_config::FORMAT,
+    &hdf5::FORMAT,
     // Wrappers last: what is inside decides.
     &json::FORMAT,
     &xml::FORMAT,
@@ -143,7 +151,6 @@ pub static FORMATS: &[&FormatSpec] = &[
     &compressed::LZMA,
     &compressed::ZLIB,
     // What only matters beside a model.
-    &executable::HOOK,
     &executable::ELF,
     &executable::PE,
     &executable::MACH_O,

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::codec::archive::names::{self, Escape};
 use crate::codec::archive::rules;
@@ -45,7 +45,7 @@ pub struct Survey {
     hard_link_escapes: Examples,
     devices: Examples,
     privileged: Examples,
-    links: HashMap<String, String>,
+    links: HashSet<String>,
     top_folders: BTreeSet<&'static str>,
     package_marks: HashSet<&'static str>,
     executables: u32,
@@ -95,8 +95,8 @@ impl Survey {
             Kind::SymbolicLink(target) => {
                 if let Some(how) = names::link_escape(name, target) {
                     self.link_escapes.add(offset, || format!("`{name}` -> `{target}` {}", how.as_str()));
-                    if self.links.len() < LINKS_MAX {
-                        self.links.insert(clean(name), target.to_owned());
+                    if self.links.len() < LINKS_MAX && name.len() <= LINK_BYTES_MAX {
+                        self.links.insert(clean(name));
                     }
                 }
             }
@@ -166,8 +166,8 @@ impl Survey {
         }
         let name = clean(name);
         let mut folders = name.match_indices('/').take(LINK_DEPTH_MAX).take_while(|(at, _)| *at <= LINK_BYTES_MAX);
-        let at = folders.find(|(at, _)| name.get(..*at).is_some_and(|n| self.links.contains_key(n)));
-        at.and_then(|(at, _)| name.get(..at)).and_then(|n| self.links.get_key_value(n)).map(|(link, _)| link.as_str())
+        let at = folders.find(|(at, _)| name.get(..*at).is_some_and(|n| self.links.contains(n)));
+        at.and_then(|(at, _)| name.get(..at)).and_then(|n| self.links.get(n)).map(String::as_str)
     }
 
     fn note_shape(&mut self, name: &str) {

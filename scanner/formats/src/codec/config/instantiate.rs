@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::codec::config::callables::{Callable, code_mark, judge, looks_like_command};
+use crate::codec::config::callables::{Callable, code_mark, judge, looks_like_command, outside_mark};
 use crate::codec::config::{Place, excerpt, rules, walk};
 use crate::core::{FormatError, Inspection};
 
@@ -163,7 +163,8 @@ fn report(
         Callable::Unknown if runs_command => {
             ctx.find(&rules::UNUSUAL_CALLABLE, None, format!("{} is called with what looks like a command", text()));
         }
-        Callable::Unknown if *notes < NOTES_MAX => {
+        // A bare name is an entry of some tool's own registry.
+        Callable::Unknown if *notes < NOTES_MAX && is_dotted(name) => {
             *notes += 1;
             ctx.find(&rules::UNKNOWN_CALLABLE, None, text());
         }
@@ -192,9 +193,13 @@ fn expression(ctx: &mut Inspection<'_>, place: &Place<'_>, text: &str, evaluates
         && let Some(source) = text.strip_prefix('$')
         && !source.starts_with('{')
         && !source.starts_with("import ")
-        && let Some(mark) = code_mark(source)
     {
-        ctx.find(&rules::EXPRESSION, None, format!("{place}: `{}` (`{mark}`)", excerpt(&text.into(), 300)));
+        let found = code_mark(source)
+            .map(|mark| (&rules::EXPRESSION, mark))
+            .or_else(|| outside_mark(source).map(|mark| (&rules::UNUSUAL_EXPRESSION, mark)));
+        if let Some((rule, mark)) = found {
+            ctx.find(rule, None, format!("{place}: {} (`{mark}`)", excerpt(&text.into(), 300)));
+        }
     }
     // Resolvers, innermost included: each `${` starts one.
     for (at, _) in text.match_indices("${").take(64) {

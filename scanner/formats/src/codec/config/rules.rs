@@ -68,6 +68,19 @@ pub static EXPRESSION: Rule = Rule {
     references: &["CWE-95", "https://docs.monai.io/en/stable/config_syntax.html"],
 };
 
+/// An expression in a configuration reaches for files or the network.
+pub static UNUSUAL_EXPRESSION: Rule = Rule {
+    id: "config-unusual-expression",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "an expression in the configuration reaches for files or the network",
+    what: "A value that tools evaluate (MONAI's `$…`) downloads, connects, deletes files or reads the environment.",
+    why: "It happens while the configuration is read, on the machine that loads the bundle.",
+    false_positives: "Bundles that fetch their own test data.",
+    remedy: "Read the expression before running the bundle.",
+    references: &["CWE-95", "https://docs.monai.io/en/stable/config_syntax.html"],
+};
+
 /// A configuration reads the environment.
 pub static ENVIRONMENT_READ: Rule = Rule {
     id: "config-environment-read",

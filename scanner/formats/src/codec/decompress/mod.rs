@@ -15,7 +15,7 @@ use crate::core::Input;
 
 /// Largest dictionary of xz and LZMA streams, KiB. `xz -9` needs 64 MiB; the
 /// format allows 4 GiB.
-const DICTIONARY_KIB_MAX: u32 = 128 << 10;
+const DICTIONARY_KIB_MAX: u32 = 129 << 10;
 
 /// A compression algorithm and its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -92,7 +92,7 @@ fn nested(c: &mut Cursor<'_>, depth: u8) -> Result<Datatype, FormatError> {
         3 => Class::Text,
         4 => skipped(c, 4, Class::Bits)?,
         5 => {
-            let tag = c.take((bits & 0xff) as u8 as usize, "opaque tag")?;
+            let tag = c.take(usize::try_from(bits & 0xff).unwrap_or(0), "opaque tag")?;
             let tag = tag.split(|b| *b == 0).next().unwrap_or_default();
             Class::Opaque(String::from_utf8_lossy(tag).into_owned())
         }

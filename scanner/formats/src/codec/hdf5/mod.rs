@@ -24,7 +24,7 @@ mod link;
 mod shared;
 mod superblock;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod value;
 mod virtual_layout;
 mod walk;

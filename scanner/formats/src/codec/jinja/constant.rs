@@ -12,7 +12,8 @@ pub enum Constant {
     Text(String),
     /// An integer.
     Integer(i64),
-    /// A list or tuple, or the keys of a dictionary.
+    /// A list or tuple, or the keys of a dictionary: of texts and integers
+    /// only, since lists of lists grow beyond any bound.
     List(Vec<Constant>),
     /// One of these: what a loop over a list yields.
     OneOf(Vec<Constant>),
@@ -44,6 +45,19 @@ impl Constant {
         }
     }
 
+    /// A list, if it is short and flat enough to follow.
+    pub fn list(items: Vec<Self>) -> Option<Self> {
+        let texts: Option<usize> = items
+            .iter()
+            .map(|item| match item {
+                Self::Text(text) => Some(text.len()),
+                Self::Integer(_) => Some(0),
+                Self::List(_) | Self::OneOf(_) => None,
+            })
+            .sum();
+        (items.len() <= LIST_MAX && texts? <= TEXT_MAX).then_some(Self::List(items))
+    }
+
     /// As Jinja puts it out.
     fn shown(&self) -> Option<String> {
         match self {
@@ -71,9 +85,9 @@ impl Constant {
                 a.push_str(b);
                 bounded(a)
             }
-            (Self::List(mut a), Self::List(b)) if a.len() + b.len() <= LIST_MAX => {
+            (Self::List(mut a), Self::List(b)) => {
                 a.extend(b.iter().cloned());
-                Some(Self::List(a))
+                Self::list(a)
             }
             _ => None,
         }
@@ -222,7 +236,7 @@ impl Constant {
                     Some(separator) => text.split(separator).take(LIST_MAX + 1).map(|p| Self::Text(p.into())).collect(),
                     None => text.split_whitespace().take(LIST_MAX + 1).map(|p| Self::Text(p.into())).collect(),
                 };
-                (parts.len() <= LIST_MAX).then_some(Self::List(parts))
+                Self::list(parts)
             }
             "removeprefix" => bounded(text.strip_prefix(argument(0)?).unwrap_or(text).to_owned()),
             "removesuffix" => bounded(text.strip_suffix(argument(0)?).unwrap_or(text).to_owned()),
@@ -286,6 +300,10 @@ mod tests {
 
     #[test]
     fn nothing_grows_without_bound() {
+        let list = Constant::list(vec![text("a"); LIST_MAX]).unwrap();
+        assert_eq!(list.clone().plus(&list), None);
+        assert_eq!(Constant::list(vec![list.clone(), list]), None);
+        assert_eq!(Constant::list(vec![text(&"a".repeat(TEXT_MAX)); 2]), None);
         assert_eq!(text("x").times(&Constant::Integer(i64::MAX)), None);
         assert_eq!(text(&"a".repeat(TEXT_MAX)).concatenated(&text("a")), None);
         assert_eq!(Constant::Integer(10).power(&Constant::Integer(i64::MAX)), Some(Constant::Integer(i64::MAX)));

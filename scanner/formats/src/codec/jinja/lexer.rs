@@ -33,6 +33,7 @@ pub enum Token<'t> {
 pub struct Lexer<'t> {
     rest: &'t str,
     line: usize,
+    unclosed: bool,
 }
 
 /// Longest first, so that the longest wins.
@@ -41,12 +42,17 @@ const OPERATORS: &[&str] = &["**", "//", "==", "!=", "<=", ">="];
 impl<'t> Lexer<'t> {
     /// Starts at the first line of `template`.
     pub fn new(template: &'t str) -> Self {
-        Self { rest: template, line: 1 }
+        Self { rest: template, line: 1, unclosed: false }
     }
 
     /// Line of the next piece.
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// Whether the template ended inside a tag, comment or string.
+    pub fn unclosed(&self) -> bool {
+        self.unclosed
     }
 
     fn advance(&mut self, n: usize) -> &'t str {
@@ -80,7 +86,10 @@ impl<'t> Lexer<'t> {
                     return tokens;
                 }
             }
-            let Some(first) = self.rest.chars().next() else { return tokens };
+            let Some(first) = self.rest.chars().next() else {
+                self.unclosed = true;
+                return tokens;
+            };
             match first {
                 '(' | '[' | '{' => brackets += 1,
                 ')' | ']' | '}' => brackets = brackets.saturating_sub(1),
@@ -164,6 +173,7 @@ impl<'t> Lexer<'t> {
             }
             from += at + 2;
         }
+        self.unclosed = true;
         self.advance(self.rest.len())
     }
 }
@@ -182,8 +192,9 @@ impl<'t> Iterator for Lexer<'t> {
             }
             self.advance(2);
             if kind == b'#' {
-                let n = memmem::find(self.rest.as_bytes(), b"#}").map_or(self.rest.len(), |n| n + 2);
-                self.advance(n);
+                let end = memmem::find(self.rest.as_bytes(), b"#}");
+                self.unclosed |= end.is_none();
+                self.advance(end.map_or(self.rest.len(), |n| n + 2));
                 continue;
             }
             // `-` or `+` right after the start asks for white space control.

@@ -7,8 +7,10 @@
 
 pub mod rules;
 
+mod access;
 mod constant;
 mod expression;
+mod judge;
 mod lexer;
 mod names;
 mod notes;

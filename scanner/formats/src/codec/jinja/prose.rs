@@ -3,8 +3,10 @@
 
 use memchr::memmem;
 
+use crate::codec::jinja::names::is_in;
+
 /// Bytes of one text that are looked at.
-const TEXT_BYTES_MAX: usize = 256 * 1024;
+const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Addresses of one text that are looked at.
 const ADDRESSES_MAX: usize = 256;
 /// Shortest run of base64 characters that is a blob.
@@ -23,165 +25,73 @@ pub enum Offence {
     Blob(String),
 }
 
-/// A pattern of words: one of each set, in this order, at most `GAP_MAX` words
-/// apart.
-type Phrase = &'static [&'static [&'static str]];
+/// A pattern: one word of each set, in this order, each at most
+/// [`GAP_MAX`] words behind the one before it.
+type Phrase = &'static [&'static str];
 
 const GAP_MAX: usize = 4;
+
+/// Verbs of telling; with a negation before and a pronoun right after them,
+/// they ask for secrecy.
+const TELLING: &str =
+    "mention mentioning reveal revealing disclose disclosing acknowledge acknowledging admit admitting";
 
 /// Phrases in which an instruction turns against the user.
 const PHRASES: &[Phrase] = &[
     &[
-        &["ignore", "disregard", "forget", "override", "bypass"],
-        &["previous", "prior", "above", "earlier", "preceding", "existing", "original", "system"],
-        &[
-            "instruction",
-            "instructions",
-            "prompt",
-            "prompts",
-            "message",
-            "messages",
-            "rules",
-            "guidelines",
-            "directives",
-        ],
+        "ignore disregard forget override bypass",
+        "previous prior above earlier preceding existing original system",
+        "instruction instructions prompt prompts message messages rules guidelines directives",
     ],
-    &[&["ignore", "disregard", "forget"], &["all"], &["instructions", "rules", "guidelines", "prompts"]],
+    &["ignore disregard forget", "all", "instructions rules guidelines prompts"],
     &[
-        &["never", "not", "without", "don't", "dont", "avoid"],
-        &["mention", "mentioning", "reveal", "revealing", "disclose", "disclosing", "acknowledge", "admit"],
-        &["it", "this", "that", "these", "them"],
+        "never not without don't dont",
+        "tell telling inform informing alert alerting warn warning notify",
+        "user users anyone them",
+        "it that this these why",
     ],
     &[
-        &["never", "not", "without", "don't", "dont"],
-        &["tell", "telling", "inform", "informing", "alert", "alerting", "warn", "warning", "notify"],
-        &["user", "users", "anyone", "them"],
-        &["it", "that", "this", "these", "why"],
+        "secretly covertly surreptitiously silently",
+        "add include insert append send inject embed recommend steer promote write replace",
     ],
     &[
-        &["secretly", "covertly", "surreptitiously", "silently"],
-        &[
-            "add",
-            "include",
-            "insert",
-            "append",
-            "send",
-            "inject",
-            "embed",
-            "recommend",
-            "steer",
-            "promote",
-            "write",
-            "replace",
-        ],
+        "insert add include introduce inject embed hide",
+        "subtle hidden malicious backdoor backdoored exploitable insecure",
+        "vulnerability vulnerabilities backdoor bug bugs flaw flaws code payload script link function weakness",
+    ],
+    &["insert add introduce inject embed", "vulnerability vulnerabilities backdoor backdoors malware"],
+    &["include add insert append embed inject put", "this the following", "link url script iframe domain website"],
+    &[
+        "always must should",
+        "recommend promote endorse advertise suggest",
+        "buy buying product brand company corp inc exclusively instead over",
     ],
     &[
-        &["insert", "add", "include", "introduce", "inject", "embed", "hide"],
-        &["subtle", "hidden", "malicious", "backdoor", "backdoored", "exploitable", "insecure"],
-        &[
-            "vulnerability",
-            "vulnerabilities",
-            "backdoor",
-            "bug",
-            "bugs",
-            "flaw",
-            "flaws",
-            "code",
-            "payload",
-            "script",
-            "link",
-            "function",
-            "weakness",
-        ],
+        "exfiltrate leak steal harvest",
+        "data information credentials password passwords conversation key keys secrets history",
     ],
     &[
-        &["insert", "add", "introduce", "inject", "embed"],
-        &["vulnerability", "vulnerabilities", "backdoor", "backdoors", "malware"],
+        "send post upload transmit forward",
+        "conversation credentials password passwords secrets history messages key keys data",
+        "http https url server endpoint",
     ],
+    &["ask request convince persuade trick", "user users", "password passwords credentials ssn credit cvv seed"],
+    &["run execute type paste use", "curl wget powershell iwr", "http https bash sh iex"],
+    &["pretend lie deceive mislead misinform", "user users"],
+    &["hidden concealed invisible", "from", "user users"],
     &[
-        &["include", "add", "insert", "append", "embed", "inject", "put"],
-        &["this", "the", "following"],
-        &["link", "url", "script", "iframe", "domain", "website"],
+        "real true secret hidden actual",
+        "instructions objective goal mission purpose",
+        "is are",
+        "to",
+        "harm deceive manipulate exfiltrate steal leak sabotage undermine",
     ],
-    &[
-        &["always", "must", "should"],
-        &["recommend", "promote", "endorse", "advertise", "suggest"],
-        &["buy", "buying", "product", "brand", "company", "corp", "inc", "exclusively", "instead", "over"],
-    ],
-    &[
-        &["exfiltrate", "leak", "steal", "harvest"],
-        &[
-            "data",
-            "information",
-            "credentials",
-            "password",
-            "passwords",
-            "conversation",
-            "key",
-            "keys",
-            "secrets",
-            "history",
-        ],
-    ],
-    &[
-        &["send", "post", "upload", "transmit", "forward"],
-        &[
-            "conversation",
-            "credentials",
-            "password",
-            "passwords",
-            "secrets",
-            "history",
-            "messages",
-            "key",
-            "keys",
-            "data",
-        ],
-        &["http", "https", "url", "server", "endpoint"],
-    ],
-    &[
-        &["ask", "request", "convince", "persuade", "trick"],
-        &["user", "users"],
-        &["password", "passwords", "credentials", "ssn", "credit", "cvv", "seed"],
-    ],
-    &[
-        &["run", "execute", "type", "paste", "use"],
-        &["curl", "wget", "powershell", "iwr"],
-        &["http", "https", "bash", "sh", "iex"],
-    ],
-    &[&["pretend", "lie", "deceive", "mislead", "misinform"], &["user", "users"]],
-    &[&["hidden", "concealed", "invisible"], &["from"], &["user", "users"]],
-    &[
-        &["real", "true", "secret", "hidden", "actual"],
-        &["instructions", "objective", "goal", "mission", "purpose"],
-        &["is", "are"],
-        &["to"],
-        &["harm", "deceive", "manipulate", "exfiltrate", "steal", "leak", "sabotage", "undermine"],
-    ],
-    &[&["you", "now"], &["are"], &["dan", "jailbroken", "unrestricted", "unfiltered"]],
+    &["you now", "are", "dan jailbroken unrestricted unfiltered"],
 ];
 
 /// Verbs that, shortly before an address, make it an order to use it.
-const ADDRESS_VERBS: &[&str] = &[
-    "include",
-    "add",
-    "insert",
-    "append",
-    "embed",
-    "visit",
-    "click",
-    "download",
-    "fetch",
-    "curl",
-    "wget",
-    "send",
-    "recommend",
-    "redirect",
-    "promote",
-    "navigate",
-    "post",
-    "link",
-];
+const ADDRESS_VERBS: &str = "include add insert append embed visit click download fetch curl wget send recommend redirect promote \
+    navigate post link";
 
 /// Bytes before an address in which such a verb counts.
 const BEFORE_ADDRESS_BYTES: usize = 120;
@@ -228,7 +138,7 @@ pub fn offences(text: &str) -> Vec<Offence> {
         out.push(Offence::Blob(blob));
     }
     let words: Vec<&str> = words(&lower).collect();
-    if let Some(phrase) = PHRASES.iter().find_map(|p| find_phrase(&words, p)) {
+    if let Some(phrase) = PHRASES.iter().find_map(|p| find_phrase(&words, p)).or_else(|| secrecy(&words)) {
         out.push(Offence::Instruction(phrase));
     } else if addresses(&lower).take(ADDRESSES_MAX).any(|at| is_ordered(&lower, at)) {
         out.push(Offence::Instruction(shortened(text.trim())));
@@ -242,7 +152,7 @@ fn is_ordered(lower: &str, at: usize) -> bool {
     while !lower.is_char_boundary(from) {
         from -= 1;
     }
-    words(lower.get(from..at).unwrap_or_default()).any(|w| ADDRESS_VERBS.contains(&w))
+    words(lower.get(from..at).unwrap_or_default()).any(|w| is_in(ADDRESS_VERBS, w))
 }
 
 /// What stands in a list of words where a sentence or clause ends.
@@ -257,13 +167,34 @@ fn words(lower: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// `do not mention it`, `never reveal these`: the negation right before the
+/// verb, the pronoun right after it and at the end of its clause or before a
+/// noun that stands for the instruction.
+fn secrecy(words: &[&str]) -> Option<String> {
+    words.windows(4).chain(words.get(words.len().saturating_sub(3)..)).find_map(|window| {
+        let (negation, verb, pronoun) = (window.first()?, window.get(1)?, window.get(2)?);
+        let next = window.get(3).copied().unwrap_or(STOP);
+        let found = matches!(*negation, "not" | "never" | "without" | "don't" | "dont" | "avoid")
+            && is_in(TELLING, verb)
+            && match *pronoun {
+                "it" | "that" | "them" => true,
+                "this" | "these" | "the" => {
+                    let hidden = "instruction instructions link rule rules message prompt text change trigger";
+                    is_in(hidden, next) || *pronoun != "the" && *negation != "not" && matches!(next, STOP | "to")
+                }
+                _ => false,
+            };
+        found.then(|| format!("{negation} {verb} {pronoun}"))
+    })
+}
+
 fn find_phrase(words: &[&str], phrase: Phrase) -> Option<String> {
     let (first, rest) = phrase.split_first()?;
-    words.iter().enumerate().filter(|(_, w)| first.contains(*w)).find_map(|(start, _)| {
+    words.iter().enumerate().filter(|(_, w)| is_in(first, w)).find_map(|(start, _)| {
         let mut at = start;
         for set in rest {
             let mut next = words.iter().enumerate().skip(at + 1).take(GAP_MAX).take_while(|(_, w)| **w != STOP);
-            at = next.find(|(_, w)| set.contains(*w))?.0;
+            at = next.find(|(_, w)| is_in(set, w))?.0;
         }
         Some(words.get(start..=at)?.join(" "))
     })
@@ -315,81 +246,12 @@ pub fn word_count(text: &str) -> usize {
 /// one of the marks by which templates find their way.
 pub fn is_trigger(text: &str) -> bool {
     /// Keys of content parts, roles and switches that templates look for.
-    const MARKS: &[&str] = &[
-        "image",
-        "images",
-        "image_url",
-        "video",
-        "videos",
-        "video_url",
-        "audio",
-        "audios",
-        "audio_url",
-        "input_audio",
-        "input_image",
-        "text",
-        "type",
-        "content",
-        "role",
-        "name",
-        "file",
-        "document",
-        "documents",
-        "json",
-        "url",
-        "user",
-        "assistant",
-        "system",
-        "model",
-        "tool",
-        "tools",
-        "developer",
-        "observation",
-        "function",
-        "functions",
-        "arguments",
-        "parameters",
-        "properties",
-        "description",
-        "required",
-        "enum",
-        "items",
-        "string",
-        "object",
-        "answer",
-        "data",
-        "title",
-        "query",
-        "value",
-        "output",
-        "result",
-        "results",
-        "true",
-        "false",
-        "none",
-        "null",
-        "low",
-        "medium",
-        "high",
-        "auto",
-        "on",
-        "off",
-        "sound",
-        "refusal",
-        "channel",
-        "final",
-        "analysis",
-        "commentary",
-        "input_text",
-        "output_text",
-        "prefix",
-        "source",
-        "path",
-        "id",
-        "citations",
-        "references",
-        "context",
-    ];
+    const MARKS: &str = "image images image_url video videos video_url audio audios audio_url input_audio input_image text type \
+        content role name file document documents json url user assistant system model tool tools developer \
+        observation function functions arguments parameters properties description required enum items string \
+        object answer data title query value output result results true false none null low medium high auto on \
+        off sound refusal channel final analysis commentary input_text output_text prefix source path id \
+        citations references context";
     let trimmed = text.trim();
     let lower = trimmed.to_lowercase();
     let letters = trimmed.chars().filter(|c| c.is_alphabetic()).count();
@@ -397,7 +259,7 @@ pub fn is_trigger(text: &str) -> bool {
         || trimmed.ends_with([':', '='])
         || trimmed.contains(['<', '>', '[', ']', '{', '}', '|', '`', '_', '▁'])
         || ["think", "reason", "thought", "tool"].iter().any(|mark| lower.contains(mark));
-    letters >= 2 && !structural && !MARKS.contains(&lower.as_str())
+    letters >= 2 && !structural && !is_in(MARKS, lower.as_str())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub const ALL: &[&Rule] = &[
     &INVISIBLE_TEXT,
     &ENCODED_BLOB,
     &TOO_COMPLEX,
+    &UNFINISHED,
 ];
 
 const REMOVE: &str = "Do not load the model with this template. Take the template of the model's publisher, or override \
@@ -212,13 +213,26 @@ pub static ENCODED_BLOB: Rule = Rule {
     references: &["OWASP LLM01:2025"],
 };
 
+/// A template that does not parse.
+pub static UNFINISHED: Rule = Rule {
+    id: "template-unfinished",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "a chat template that ends too early",
+    what: "The template ends inside a tag, a comment, a string or a block.",
+    why: "Jinja refuses it; a tolerant renderer may see something else than what was inspected.",
+    false_positives: "A template cut by a tool that limits the length of fields.",
+    remedy: COMPARE,
+    references: &[],
+};
+
 /// Nested beyond what is followed.
 pub static TOO_COMPLEX: Rule = Rule {
     id: "template-too-complex",
     severity: Severity::Medium,
     verdict: Verdict::Unknown,
     title: "a chat template too deeply nested to follow",
-    what: "Brackets nest deeper than 40 or blocks deeper than 256.",
+    what: "Brackets nest deeper than 40, blocks deeper than 256, or more than 2000 names are assigned.",
     why: "What stands inside could not be inspected; renderers in Python fail on such templates or run out of stack.",
     false_positives: "None known.",
     remedy: COMPARE,

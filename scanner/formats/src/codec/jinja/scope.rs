@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::codec::jinja::constant::Constant;
 
 /// Most names kept; a template with more is refused as too complex.
-const NAMES_MAX: usize = 10_000;
+const NAMES_MAX: usize = 2000;
 
 /// What is known of an expression without rendering it.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +80,7 @@ pub struct Macro {
 pub struct Scope {
     values: HashMap<String, Value>,
     macros: HashMap<String, Macro>,
+    full: bool,
 }
 
 impl Scope {
@@ -87,6 +88,8 @@ impl Scope {
     pub fn bind(&mut self, name: &str, value: Value) {
         if self.values.len() < NAMES_MAX || self.values.contains_key(name) {
             self.values.insert(name.to_owned(), value);
+        } else {
+            self.full = true;
         }
     }
 
@@ -99,7 +102,14 @@ impl Scope {
     pub fn declare(&mut self, name: &str, speaks: bool) {
         if self.macros.len() < NAMES_MAX {
             self.macros.entry(name.to_owned()).or_default().speaks |= speaks;
+        } else {
+            self.full = true;
         }
+    }
+
+    /// Whether more names were assigned than are kept.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// The macro `name`.

@@ -42,13 +42,27 @@ impl Walk {
         let mut lexer = Lexer::new(template);
         loop {
             let line = lexer.line();
-            let Some(piece) = lexer.next() else { break };
+            let Some(piece) = lexer.next() else {
+                self.finish(lexer.unclosed());
+                break;
+            };
             self.notes.begin(line);
             match piece {
                 Piece::Text(text) => self.speak(text),
                 Piece::Output(tokens) => self.output(&tokens),
                 Piece::Statement(tokens) => self.statement(&tokens),
             }
+        }
+    }
+
+    /// Judges how the template ended.
+    fn finish(&mut self, unclosed: bool) {
+        self.notes.too_complex |= self.scope.is_full();
+        if unclosed {
+            self.notes.hit(&rules::UNFINISHED, "a tag, comment or string is not closed");
+        } else if let Some(block) = self.blocks.iter().find(|b| matches!(b.kind.as_str(), "if" | "for" | "macro")) {
+            let kind = block.kind.clone();
+            self.notes.hit(&rules::UNFINISHED, format!("a block `{kind}` is not closed"));
         }
     }
 

@@ -53,9 +53,43 @@ pub(super) fn judge(code: &Code) -> Option<Danger> {
     Some(Danger { names, texts })
 }
 
+/// What a module reaches for that no honest one does: commands that open
+/// shells or fetch and run something, and packed text that is run as code.
+pub(super) fn judge_module(code: &Code) -> Option<Danger> {
+    const STARTERS: &[&str] =
+        &["system", "popen", "Popen", "run", "call", "check_output", "check_call", "exec", "eval"];
+    const COMMANDS: &[&str] = &["/dev/tcp/", "bash -i", "nc -e ", "ncat -e ", "| sh -", "| bash -", "powershell -e"];
+    const ENDINGS: &[&str] = &["| sh", "|sh", "| bash", "|bash"];
+    const UNPACKERS: &[&str] =
+        &["b64decode", "b32decode", "b85decode", "a85decode", "fromhex", "unhexlify", "decompress"];
+    const PACKED_CHARS_MIN: usize = 120;
+    let named = |table: &[&str]| code.names.iter().filter(|n| table.contains(&n.as_str())).cloned().collect::<Vec<_>>();
+    let starters = named(STARTERS);
+    let unpackers = named(UNPACKERS);
+    let is_packed = |t: &&String| {
+        t.len() >= PACKED_CHARS_MIN && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
+    };
+    let is_command =
+        |t: &&String| COMMANDS.iter().any(|c| t.contains(c)) || ENDINGS.iter().any(|end| t.trim_end().ends_with(end));
+    // Documentation speaks of commands too; it is indented.
+    let commands = code.texts.iter().filter(is_command).filter(|t| !t.contains("\n    "));
+    let mut texts: Vec<String> = commands.cloned().collect();
+    if !unpackers.is_empty() && starters.iter().any(|n| n == "exec" || n == "eval") {
+        texts.extend(code.texts.iter().filter(is_packed).cloned());
+    }
+    if starters.is_empty() || texts.is_empty() {
+        return None;
+    }
+    Some(Danger { names: [starters, unpackers].concat(), texts })
+}
+
 /// The first piece of `text`, source or a command, that gives danger away.
 #[must_use]
 pub fn danger_in_text(text: &str) -> Option<&'static str> {
+    // Most texts are single words, and no word is a command.
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !text.contains("__") {
+        return None;
+    }
     tables().fragments.iter().find(|part| text.contains(**part)).copied()
 }
 

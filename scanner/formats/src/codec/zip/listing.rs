@@ -6,6 +6,9 @@ use crate::core::{FormatError, Input, Reader};
 /// Most members listed; the table of contents stays below 64 MiB.
 pub(super) const MEMBERS_MAX: usize = 1 << 18;
 
+/// Most bytes of names in it.
+const NAMES_BYTES_MAX: usize = 64 << 20;
+
 /// One member as the central directory describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -113,13 +116,17 @@ impl Listing {
         };
         let mut r = Reader::at(input, end.central_start);
         let stop = end.central_start.saturating_add(end.central_bytes);
+        let mut names_bytes = 0usize;
         while r.position() < stop {
-            if listing.members.len() >= MEMBERS_MAX {
+            if listing.members.len() >= MEMBERS_MAX || names_bytes > NAMES_BYTES_MAX {
                 listing.cut = true;
                 break;
             }
             match central::header(&mut r, end.prefix) {
-                Ok(member) => listing.members.push(member),
+                Ok(member) => {
+                    names_bytes += member.name.len();
+                    listing.members.push(member);
+                }
                 Err(error) => return (listing, Some(error)),
             }
         }

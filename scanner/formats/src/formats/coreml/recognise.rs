@@ -24,7 +24,7 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
         Some(Marks { described: true, typed: true }) => Confidence::Certain,
         Some(Marks { typed: true, .. }) if named => Confidence::Likely,
         Some(Marks { described: true, .. }) if named => Confidence::Likely,
-        Some(_) if named => Confidence::Plausible,
+        _ if named && Peek::new(sniff.head).next().is_some() => Confidence::Plausible,
         _ => Confidence::No,
     }
 }

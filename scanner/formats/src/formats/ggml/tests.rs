@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "samples are small")]
+
 use weighbridge_types::Verdict;
 
 use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};

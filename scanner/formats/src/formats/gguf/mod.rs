@@ -68,6 +68,7 @@ pub fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatErro
     let mut tensors = Vec::new();
     let parsed = tables(ctx, &mut s, &mut metadata, &mut tensors);
     facts::report(ctx, &s, &metadata, &tensors, parsed.is_ok());
+    architecture(ctx, &metadata, &tensors);
     split::report(ctx, &metadata, tensors.len() as u64);
     for (key, template) in &metadata.templates {
         jinja::inspect(ctx, template, key);
@@ -131,6 +132,17 @@ fn data(
     match end {
         Some(end) => layout::tail(ctx, input, end, alignment),
         None => Ok(()),
+    }
+}
+
+/// Whether the file says what it is, where it must.
+fn architecture(ctx: &mut Inspection<'_>, metadata: &Metadata, tensors: &[Tensor]) {
+    let exempt = metadata.is_empty()
+        || tensors.is_empty()
+        || metadata.unsigned("split.no").is_some_and(|n| n > 0)
+        || metadata.text("general.type") == Some("imatrix");
+    if !exempt && metadata.text("general.architecture").is_none_or(str::is_empty) {
+        ctx.find(&rules::ARCHITECTURE, None, "`general.architecture` is absent, empty or no text");
     }
 }
 

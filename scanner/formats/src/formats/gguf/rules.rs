@@ -23,6 +23,7 @@ pub const ALL: &[&Rule] = &[
     &HIDDEN_BYTES,
     &SPLIT_COUNT,
     &SPLIT_NAME,
+    &ARCHITECTURE,
     &jinja::rules::SANDBOX_ESCAPE,
     &jinja::rules::FORBIDDEN_CALL,
     &jinja::rules::LOADS_FILE,
@@ -37,6 +38,7 @@ pub const ALL: &[&Rule] = &[
     &jinja::rules::INVISIBLE_TEXT,
     &jinja::rules::ENCODED_BLOB,
     &jinja::rules::TOO_COMPLEX,
+    &jinja::rules::UNFINISHED,
     &tensors::rules::PROGRAM,
     &tensors::rules::ARCHIVE,
     &tensors::rules::HIDDEN_TEXT,
@@ -140,7 +142,7 @@ pub static BAD_NAME: Rule = Rule {
     verdict: Verdict::Suspicious,
     title: "a key or tensor name no writer makes",
     what: "A key or tensor name is empty, holds control, bidirectional or invisible characters, or a tensor name is \
-           longer than 127 bytes.",
+           a path or longer than its loader's limit: 63 bytes for language models, 127 for pictures.",
     why: "Loaders copy names into buffers of 64 or 128 bytes and cut them at NUL; invisible characters make one name \
           look like another.",
     false_positives: "None known from converters.",
@@ -270,6 +272,20 @@ pub static HIDDEN_BYTES: Rule = Rule {
     false_positives: "Files written over longer ones; tools that append notes.",
     remedy: "Look at what was found in those bytes; take the file from its publisher.",
     references: &["CWE-506"],
+};
+
+/// No usable architecture.
+pub static ARCHITECTURE: Rule = Rule {
+    id: "gguf-architecture",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "no usable architecture",
+    what: "The file has metadata and tensors, but `general.architecture` is absent or no text. Further parts of a \
+           split model, importance matrices, and files without any metadata (stable-diffusion.cpp) are exempt.",
+    why: "No runtime of language models loads such a file; it could not be judged as what it claims to be.",
+    false_positives: "Files of tools with keys of their own.",
+    remedy: "Fetch the file again; find out which program wrote it.",
+    references: &["https://github.com/ggml-org/ggml/blob/master/docs/gguf.md"],
 };
 
 /// `split.*` keys that contradict the file.

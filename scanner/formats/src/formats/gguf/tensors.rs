@@ -10,19 +10,36 @@ use crate::formats::gguf::source::Source;
 
 /// Longest name that is read, bytes.
 const NAME_BYTES_MAX: usize = 4096;
-/// Longest name any build of ggml takes: `GGML_MAX_NAME` is 64 in llama.cpp
-/// and 128 in stable-diffusion.cpp, with the final NUL.
-const NAME_BYTES_LOADERS_MAX: usize = 127;
+/// Longest name llama.cpp takes: `GGML_MAX_NAME` without the final NUL.
+const NAME_BYTES_LANGUAGE_MAX: usize = 63;
+/// Longest name stable-diffusion.cpp takes, which is built with 128.
+const NAME_BYTES_PICTURE_MAX: usize = 127;
 /// Names kept for evidence; further tensors are called by their number.
 const NAMES_KEPT_MAX: usize = 65_536;
 /// `GGML_MAX_DIMS`.
 const DIMS_MAX: u32 = 4;
 /// Most dimensions that are read.
 const DIMS_READ_MAX: u32 = 64;
-/// Video and image models whose converters keep convolutions of five
-/// dimensions; their loaders are written in Python and read them.
-const FIVE_DIMENSIONS: &[&str] =
-    &["wan", "hyvid", "hunyuan_video", "ltxv", "cosmos", "qwen_image", "flux", "sd3", "lumina2", "hidream", "mochi"];
+/// Picture and video models: their converters keep long names and
+/// convolutions of five dimensions, and their loaders read both.
+const PICTURES: &[&str] = &[
+    "wan",
+    "hyvid",
+    "hunyuan_video",
+    "ltxv",
+    "cosmos",
+    "qwen_image",
+    "flux",
+    "sd1",
+    "sd3",
+    "sdxl",
+    "lumina2",
+    "hidream",
+    "mochi",
+    "aura",
+    "pig",
+    "clip",
+];
 
 /// One tensor.
 #[derive(Debug)]
@@ -60,16 +77,18 @@ pub fn read(
     architecture: Option<&str>,
     out: &mut Vec<Tensor>,
 ) -> Result<(), FormatError> {
+    // Files of stable-diffusion.cpp say nothing of themselves.
+    let pictures = architecture.is_none_or(|a| PICTURES.contains(&a));
     let hasher = RandomState::new();
     let mut seen = HashSet::new();
     for number in 0..count {
         ctx.work(1)?;
         let described_at = s.r.position();
-        let name = name(ctx, s, described_at)?;
+        let name = name(ctx, s, described_at, pictures)?;
         if !seen.insert(hasher.hash_one(&name)) {
             ctx.find(&rules::DUPLICATE_NAME, described_at, format!("the tensor `{name}` occurs again"));
         }
-        let shape = shape(ctx, s, &name, architecture)?;
+        let shape = shape(ctx, s, &name, pictures)?;
         let kind = s.u32("tensor type")?;
         let offset = s.u64("tensor offset")?;
         let size = size(ctx, described_at, &name, &shape, kind);
@@ -80,19 +99,26 @@ pub fn read(
     Ok(())
 }
 
-fn name(ctx: &mut Inspection<'_>, s: &mut Source<'_>, at: u64) -> Result<String, FormatError> {
+fn name(ctx: &mut Inspection<'_>, s: &mut Source<'_>, at: u64, pictures: bool) -> Result<String, FormatError> {
+    let longest = if pictures { NAME_BYTES_PICTURE_MAX } else { NAME_BYTES_LANGUAGE_MAX };
     let (name, utf8) = s.string(ctx, NAME_BYTES_MAX, "tensor name")?;
     if !utf8 {
         ctx.find(&rules::NOT_UTF8, at, format!("the tensor name `{name}`"));
     }
     if name.is_empty() {
         ctx.find(&rules::BAD_NAME, at, "a tensor without a name");
-    } else if name.chars().any(rules::is_deceptive) {
+    } else if name.chars().any(rules::is_deceptive) || is_path(&name) {
         ctx.find(&rules::BAD_NAME, at, format!("the tensor name `{name}`"));
-    } else if name.len() > NAME_BYTES_LOADERS_MAX {
+    } else if name.len() > longest {
         ctx.find(&rules::BAD_NAME, at, format!("a tensor name of {} bytes: `{name}`", name.len()));
     }
     Ok(name)
+}
+
+/// Whether `name` climbs out of a folder, for tools that write one file per
+/// tensor.
+fn is_path(name: &str) -> bool {
+    name.starts_with(['/', '\\']) || name.split(['/', '\\']).any(|part| part == "..")
 }
 
 struct Shape {
@@ -100,15 +126,10 @@ struct Shape {
     elements: Option<u64>,
 }
 
-fn shape(
-    ctx: &mut Inspection<'_>,
-    s: &mut Source<'_>,
-    name: &str,
-    architecture: Option<&str>,
-) -> Result<Shape, FormatError> {
+fn shape(ctx: &mut Inspection<'_>, s: &mut Source<'_>, name: &str, pictures: bool) -> Result<Shape, FormatError> {
     let at = s.r.position();
     let dims = s.u32("number of dimensions")?;
-    let honest_five = dims == 5 && architecture.is_some_and(|a| FIVE_DIMENSIONS.contains(&a));
+    let honest_five = dims == 5 && pictures;
     if dims > DIMS_MAX && !honest_five {
         ctx.find(&rules::TENSOR_SHAPE, at, format!("`{name}` has {dims} dimensions; ggml has room for {DIMS_MAX}"));
     }
@@ -137,6 +158,11 @@ fn shape(
 /// Bytes of the tensor, if its type tells.
 fn size(ctx: &mut Inspection<'_>, at: u64, name: &str, shape: &Shape, kind: u32) -> Option<u64> {
     match quant::kind(kind) {
+        // Removed before there was a GGUF.
+        Kind::Known(_) if matches!(kind, 4 | 5) => {
+            ctx.find(&rules::TENSOR_TYPE, at, format!("`{name}` has the removed type {kind}"));
+            None
+        }
         Kind::Known(quant) => {
             let elements = shape.elements?;
             let size = quant.size(shape.row, elements);

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "samples are small")]
+
 use weighbridge_types::Verdict;
 
 use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};
@@ -110,6 +112,27 @@ fn verdict_of(pairs: &[Kv], tensors: &[Tensor]) -> Verdict {
 }
 
 #[test]
+fn files_that_do_not_say_what_they_are_are_unknown() {
+    let one = [tensor("a", &[4], 0, 0)];
+    assert_eq!(verdict_of(&[Kv::text("general.name", "x")], &one), Verdict::Unknown);
+    assert_eq!(verdict_of(&[Kv::u32("general.architecture", 1)], &one), Verdict::Unknown);
+    assert_eq!(verdict_of(&[], &one), Verdict::Clean);
+    assert_eq!(verdict_of(&[Kv::text("general.type", "imatrix")], &one), Verdict::Clean);
+    assert_eq!(verdict_of(&[Kv::u32("split.no", 1), Kv::u32("split.count", 2)], &one), Verdict::Clean);
+}
+
+#[test]
+fn names_are_as_long_as_their_loader_takes() {
+    let named = |n: usize| [tensor(&"n".repeat(n), &[4], 0, 0)];
+    let architecture = |a| [Kv::text("general.architecture", a)];
+    assert_eq!(verdict_of(&architecture("llama"), &named(63)), Verdict::Clean);
+    assert_eq!(verdict_of(&architecture("llama"), &named(64)), Verdict::Suspicious);
+    assert_eq!(verdict_of(&architecture("flux"), &named(127)), Verdict::Clean);
+    assert_eq!(verdict_of(&[], &named(128)), Verdict::Suspicious);
+    assert_eq!(verdict_of(&[], &[tensor("../../x", &[4], 0, 0)]), Verdict::Suspicious);
+}
+
+#[test]
 fn honest_files_are_clean_and_described() {
     let outcome = inspect_bytes(NAME, &honest());
     assert_eq!((outcome.format, verdict(&outcome)), (Some("gguf"), Verdict::Clean), "{:?}", outcome.findings);
@@ -197,7 +220,8 @@ fn nesting_of_arrays_is_bounded() {
 #[test]
 fn shapes_and_types_no_loader_accepts_are_suspicious() {
     for bad in [
-        tensor("a", &[1, 1, 1, 1, 1], 0, 0),
+        tensor("a", &[1; 6], 0, 0),
+        tensor("a", &[4], 4, 0),
         tensor("a", &[0], 0, 0),
         tensor("a", &[u64::MAX], 0, 0),
         tensor("a", &[1 << 40, 1 << 40], 0, 0),
@@ -290,7 +314,9 @@ fn text_about_gguf_is_not_recognised() {
 fn large_vocabularies_and_tensor_tables_take_little_time() {
     let tokens: Vec<u8> = (0..200_000u32).flat_map(|n| string(n.to_string().as_bytes())).collect();
     let tensors: Vec<_> = (0..70_000).map(|n| tensor(&format!("blk.{n}.weight"), &[16], 0, n * 64)).collect();
-    let sample = file(&[Kv::raw("tokenizer.ggml.tokens", 9, array(8, 200_000, &tokens))], &tensors);
+    let pairs =
+        [Kv::text("general.architecture", "x"), Kv::raw("tokenizer.ggml.tokens", 9, array(8, 200_000, &tokens))];
+    let sample = file(&pairs, &tensors);
     let outcome = inspect_bytes(NAME, &sample);
     assert_eq!(verdict(&outcome), Verdict::Clean, "{:?}", outcome.findings);
     assert_eq!(outcome.metadata["vocabulary_size"], 200_000);

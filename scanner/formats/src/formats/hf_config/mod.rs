@@ -39,6 +39,7 @@ pub static FORMAT: FormatSpec = FormatSpec {
         &config::rules::UNUSUAL_CALLABLE,
         &config::rules::UNKNOWN_CALLABLE,
         &config::rules::EXPRESSION,
+        &config::rules::UNUSUAL_EXPRESSION,
         &config::rules::ENVIRONMENT_READ,
         &config::rules::DUPLICATE_KEY,
         &indicators::rules::SECRET,

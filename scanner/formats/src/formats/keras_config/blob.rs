@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::codec::marshal;
 use crate::core::{Input, Inspection};
@@ -86,7 +86,9 @@ fn is_pickle(bytes: &[u8]) -> bool {
 
 /// Whether the start of `text` is nothing but base64, line breaks included.
 fn looks_encoded(text: &str) -> bool {
-    text.bytes().take(256).all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\n' | b'\r'))
+    text.bytes()
+        .take(256)
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'=' | b'\n' | b'\r'))
 }
 
 /// Encodes for tests and evidence.

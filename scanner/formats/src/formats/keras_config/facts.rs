@@ -10,7 +10,7 @@ const OBJECTS_MAX: usize = 100_000;
 const CLASSES_MAX: usize = 200;
 
 /// Records the model's name, class, layers, input and compilation.
-pub(super) fn record(ctx: &mut Inspection<'_>, document: &Value) {
+pub(in crate::formats) fn record(ctx: &mut Inspection<'_>, document: &Value) {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let Some(config) = document.get("config") else { return };
     if let Some(class) = text(document, "class_name") {

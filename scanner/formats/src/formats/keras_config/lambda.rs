@@ -23,7 +23,7 @@ pub(super) fn layer(walker: &mut Walker<'_, '_>, config: &Value, place: Place<'_
             Some(Value::Array(parts)) if parts.first().is_some_and(Value::is_string) => {
                 stored(walker, config.get(key).unwrap_or(&Value::Null), place);
             }
-            Some(Value::String(name)) if kind == "function" || kind.is_empty() && is_name(name) => {
+            Some(Value::String(name)) if kind == "function" || kind.is_empty() && is_name(name) && !is_code(name) => {
                 named(walker, config, name, place);
             }
             Some(function @ Value::String(_)) if *key == "function" || kind == "lambda" => {
@@ -65,8 +65,9 @@ pub(super) fn stored(walker: &mut Walker<'_, '_>, function: &Value, place: Place
     for bytes in [&decoded, &plain] {
         if let Some(code) = marshal::read(bytes) {
             marshal::inspect(walker.ctx, bytes, &title);
-            let names: Vec<_> = code.names.iter().take(NAMES_SHOWN_MAX).map(|n| shown(n)).collect();
-            let detail = format!("{} uses `{}`", code.title(), names.join("`, `"));
+            let names: Vec<_> = code.names.iter().take(NAMES_SHOWN_MAX).map(|n| format!("`{}`", shown(n))).collect();
+            let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
+            let detail = format!("{} uses {names}", code.title());
             walker.find(&rules::LAMBDA, place.layer, place, detail);
             return;
         }
@@ -79,6 +80,12 @@ pub(super) fn stored(walker: &mut Walker<'_, '_>, function: &Value, place: Place
     }
     let detail = format!("a stored function that is no code object of any Python: `{}`", shown(text));
     walker.find(&rules::LAMBDA, place.layer, place, detail);
+}
+
+/// Whether `text` is base64 of bytecode or source.
+fn is_code(text: &str) -> bool {
+    let bytes = blob::decoded(text);
+    marshal::read(&bytes).is_some() || marshal::danger_in_bytes(&bytes).is_some()
 }
 
 /// Whether `text` could be the name of a function.

@@ -8,23 +8,21 @@
 
 mod blob;
 mod facts;
-mod files;
 mod lambda;
 mod names;
 mod object;
-mod python_json;
 mod rules;
 #[cfg(test)]
-mod tests;
+pub(in crate::formats) mod tests;
 mod walk;
 
 use serde_json::Value;
 
-use crate::codec::json::Document;
+use crate::codec::json::{self, Document};
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 
 pub(super) use blob::inspect_blob;
-pub(super) use files::{Reach, reach};
+pub(super) use facts::{record as record_model, record_training};
 pub(super) use rules::ALL as RULES;
 
 /// Largest configuration looked at, bytes. Those of models with a thousand
@@ -92,9 +90,15 @@ pub fn inspect_part(ctx: &mut Inspection<'_>, bytes: &[u8], place: &str) -> Resu
     Ok(document.value)
 }
 
+/// Reports source code or a command, `piece`, in a `text` beside a
+/// configuration.
+pub(super) fn report_code_text(ctx: &mut Inspection<'_>, place: &str, piece: &str, text: &str) {
+    ctx.find(&rules::CODE_TEXT, None, format!("{place}: `{piece}` in `{}`", walk::shown(text)));
+}
+
 fn read(ctx: &mut Inspection<'_>, bytes: &[u8], place: &str) -> Result<Document, FormatError> {
     if bytes.len() > CONFIG_BYTES_MAX {
         return Err(FormatError::limit("keras_config_bytes_max", CONFIG_BYTES_MAX as u64));
     }
-    python_json::parse(bytes).inspect_err(|_| walk::search_text(ctx, bytes, place))
+    json::parse_bytes(bytes).inspect_err(|_| walk::search_text(ctx, bytes, place))
 }

@@ -77,7 +77,8 @@ pub(super) fn meaning(module: Option<&str>, name: &str, registered: Option<&str>
     if is_denied_module(module) || name.contains('.') && is_denied_module(name) || is_denied_builtin(module, last) {
         return Meaning::Unsafe;
     }
-    let known = if function { is_known_function(last) } else { is_known_class(last) || sets().functions.contains(last) };
+    let known =
+        if function { is_known_function(last) } else { is_known_class(last) || sets().functions.contains(last) };
     if is_keras(module) {
         if sets().modules.contains(last) || sets().unsafes.contains(last) && !known {
             return Meaning::Unsafe;
@@ -155,6 +156,8 @@ fn is_denied_builtin(module: &str, name: &str) -> bool {
 fn is_custom_registration(registered: Option<&str>, name: &str) -> bool {
     let Some(registered) = registered.filter(|r| !r.is_empty()) else { return false };
     match registered.rsplit_once('>') {
+        // What is registered without a package; Keras 2 does so with its own optimizers.
+        Some(("Custom", name)) => !is_known_class(name),
         Some((package, _)) => !REGISTERED_PACKAGES.contains(&package),
         None => registered != name && !is_known_function(registered) && !registered.contains('.'),
     }
@@ -222,6 +225,7 @@ mod tests {
             (Some("keras.losses"), "mean_squared_error", None, true),
             (None, "BatchNormalizationV1", None, false),
             (None, "glorot_uniform", None, false),
+            (None, "Custom>Adam", None, false),
             (None, "Addons>GroupNormalization", None, false),
             (Some("tensorflow.python.ops.nn_ops"), "leaky_relu", Some("leaky_relu"), true),
             (Some("keras_hub.src.models.bert.bert_backbone"), "BertBackbone", Some("keras_hub>BertBackbone"), false),
@@ -257,7 +261,8 @@ mod tests {
     #[test]
     fn code_from_elsewhere_is_custom_or_unknown() {
         assert_eq!(meaning(Some("my_package.layers"), "Dense", Some("Dense"), false), Meaning::Custom);
-        assert_eq!(meaning(Some("keras.layers"), "Dense", Some("Custom>Dense"), false), Meaning::Custom);
+        assert_eq!(meaning(Some("keras.layers"), "Dense", Some("mine>Dense"), false), Meaning::Custom);
+        assert_eq!(meaning(None, "Custom>MyLayer", None, false), Meaning::Custom);
         assert_eq!(meaning(None, "FixedDropout", None, false), Meaning::Custom);
         assert_eq!(meaning(Some("builtins"), "my_activation", Some("my_activation"), true), Meaning::Custom);
         assert_eq!(meaning(Some("keras.layers"), "Nonsense", None, false), Meaning::Unknown);

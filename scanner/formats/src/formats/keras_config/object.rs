@@ -4,10 +4,10 @@
 use serde_json::{Map, Value};
 use weighbridge_types::LinkKind;
 
-use super::files::{Reach, reach};
 use super::names::{self, Meaning};
 use super::walk::{Place, Walker, shown};
 use super::{blob, lambda, rules};
+use crate::codec::location::{Reach, reach};
 use crate::core::Input;
 
 /// Values that Keras writes as objects.
@@ -24,6 +24,19 @@ const VALUES: &[&str] = &[
     "slice",
     "Slice",
 ];
+/// Classes with a meaning of their own below.
+const SPECIAL: &[&str] = &[
+    "Lambda",
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+    "TensorFlowOpLayer",
+    "TorchModuleWrapper",
+    "TFSMLayer",
+    "KerasLayer",
+];
 /// Arguments that may be a list of words or the path of a file with them
 /// (CVE-2025-12058).
 const FILE_KEYS: &[&str] = &["vocabulary", "vocabulary_file", "vocab_file", "merges"];
@@ -35,6 +48,7 @@ pub(super) fn check(walker: &mut Walker<'_, '_>, map: &Map<String, Value>, place
     let nothing = Value::Null;
     let config = map.get("config").unwrap_or(&nothing);
     files_named(walker, class, config, place);
+    foreign_module(walker, map, class, place);
     let last = class.rsplit(['>', '.']).next().unwrap_or_default();
     match last {
         "Lambda" => {
@@ -72,6 +86,16 @@ pub(super) fn check(walker: &mut Walker<'_, '_>, map: &Map<String, Value>, place
             reference(walker, map, class, config, place);
             false
         }
+    }
+}
+
+/// Special classes count only where they come from: under the module of
+/// another package, loading imports that package.
+fn foreign_module(walker: &mut Walker<'_, '_>, map: &Map<String, Value>, class: &str, place: Place<'_>) {
+    let Some(module) = map.get("module").and_then(Value::as_str) else { return };
+    let home = names::is_keras(module) || module == "builtins" || module.starts_with("tensorflow");
+    if SPECIAL.contains(&class) && !home {
+        reference(walker, map, class, &Value::Null, place);
     }
 }
 
@@ -143,8 +167,8 @@ fn files_named(walker: &mut Walker<'_, '_>, class: &str, config: &Value, place: 
 
 fn file_named(walker: &mut Walker<'_, '_>, class: &str, key: &str, path: &str, place: Place<'_>) {
     let rule = match reach(path) {
-        Reach::Outside => &rules::FILE_OUTSIDE,
-        Reach::Beside => &rules::FILE_BESIDE,
+        Reach::Outside(_) => &rules::FILE_OUTSIDE,
+        Reach::Odd(_) | Reach::Inside => &rules::FILE_BESIDE,
     };
     walker.find(rule, path, place, format_args!("`{key}` of {} is `{}`", shown(class), shown(path)));
     walker.ctx.link(LinkKind::ExternalData, path);

@@ -95,7 +95,12 @@ pub(super) fn walk(ctx: &mut Inspection<'_>, document: &Document, what: &str) ->
                 let name = map.get("config").and_then(|c| c.get("name")).or(map.get("name")).and_then(Value::as_str);
                 let here = Place { layer: name.unwrap_or(place.layer), ..place };
                 let holds_code = object::check(&mut walker, map, here);
+                let named = map.get("class_name").is_some_and(Value::is_string);
                 for (key, value) in map {
+                    // What an object's name means was judged with the object.
+                    if named && matches!(key.as_str(), "class_name" | "module" | "registered_name" | "spec_name") {
+                        continue;
+                    }
                     pending.push((value, Place { key, in_code: place.in_code || holds_code, ..here }));
                 }
             }
@@ -116,6 +121,8 @@ fn check_text(walker: &mut Walker<'_, '_>, text: &str, place: Place<'_>) {
     let key = shown(place.key);
     if MODULE_KEYS.contains(&place.key) && names::meaning(Some(text), "", None, false) == names::Meaning::Unsafe {
         walker.find(&rules::UNSAFE_REFERENCE, text, place, format_args!("module `{}`", shown(text)));
+    } else if MODULE_KEYS.contains(&place.key) && place.in_code {
+        // The bytes of a wrapped module, looked at with its layer.
     } else if CALL_KEYS.contains(&place.key) && names::is_dangerous_call(text) {
         walker.find(&rules::UNSAFE_REFERENCE, text, place, format_args!("`{key}` is `{}`", shown(text)));
     } else if blob::inspect_text(walker.ctx, text, &format!("{key} of {}", shown(place.layer))) {

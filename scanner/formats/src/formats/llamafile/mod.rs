@@ -7,7 +7,7 @@ pub(crate) mod rules;
 mod tests;
 
 use crate::codec::zip::{Listing, Member};
-use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
+use crate::core::{Confidence, FileName, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 use crate::formats::gguf;
 
 /// Registry entry.
@@ -24,7 +24,7 @@ pub static FORMAT: FormatSpec = FormatSpec {
 };
 
 /// An executable with the end of a ZIP archive in its last bytes. Whether the
-/// archive holds weights is for [`holds_weights`]: installers look the same
+/// archive holds weights is for [`confirms`]: installers look the same
 /// up to here.
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
     let ape = sniff.starts_with(b"MZqFpD") || sniff.starts_with(b"jartsr=");
@@ -39,10 +39,11 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
     }
 }
 
-/// Whether the archive behind the executable holds a GGUF.
+/// Whether the archive behind the executable holds a GGUF, or, under the
+/// name of a llamafile, the arguments to fetch one.
 #[must_use]
-pub fn holds_weights(listing: &Listing) -> bool {
-    listing.members.iter().any(is_weights)
+pub fn confirms(listing: &Listing, name: &FileName) -> bool {
+    listing.members.iter().any(is_weights) || name.has_extension(FORMAT.extensions) && listing.get(".args").is_some()
 }
 
 fn is_weights(member: &Member) -> bool {
@@ -61,6 +62,9 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
             continue;
         }
         ctx.work(1)?;
+        if leaves_folder(&member.name) {
+            ctx.find(&rules::MEMBER_PATH, member.central_header, format!("the member `{}`", member.name));
+        }
         match listing.open(ctx, input, member) {
             Ok((content, stopped)) => {
                 inspect_member(ctx, &member.name, &content)?;
@@ -87,7 +91,15 @@ fn inspect_member(ctx: &mut Inspection<'_>, name: &str, content: &Input) -> Resu
     } else if name == ".args" {
         ctx.within(name, content, arguments::inspect)?;
     } else {
+        if content.head(2).is_ok_and(|head| head == b"#!") {
+            ctx.find(&rules::MEMBER_SCRIPT, None, format!("the member `{name}` is a script"));
+        }
         ctx.child(name, content);
     }
     Ok(())
+}
+
+fn leaves_folder(name: &str) -> bool {
+    let drive = name.get(1..2) == Some(":");
+    name.starts_with(['/', '\\']) || drive || name.split(['/', '\\']).any(|part| part == "..")
 }

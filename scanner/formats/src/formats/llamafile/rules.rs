@@ -3,7 +3,7 @@
 use weighbridge_types::{Rule, Severity, Verdict};
 
 /// Every rule llamafile can raise beside those of GGUF.
-pub const ALL: &[&Rule] = &[&IS_A_PROGRAM, &UNSAFE_ARGUMENT, &LISTENS];
+pub const ALL: &[&Rule] = &[&IS_A_PROGRAM, &UNSAFE_ARGUMENT, &LISTENS, &MEMBER_PATH, &MEMBER_SCRIPT];
 
 /// It is a program.
 pub static IS_A_PROGRAM: Rule = Rule {
@@ -31,6 +31,32 @@ pub static UNSAFE_ARGUMENT: Rule = Rule {
     false_positives: "Files made for one machine, with paths of that machine.",
     remedy: "Read `.args` (`unzip -p FILE .args`) and remove what you did not ask for.",
     references: &["CWE-88"],
+};
+
+/// A member outside of the folder.
+pub static MEMBER_PATH: Rule = Rule {
+    id: "llamafile-member-path",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "a member whose name leaves the folder",
+    what: "A member of the archive has an absolute name, or one that climbs out of the folder with `..`.",
+    why: "Extracting the weights writes it elsewhere, over files of the user.",
+    false_positives: "None known.",
+    remedy: "Do not extract it; take the file from its publisher.",
+    references: &["CWE-22"],
+};
+
+/// A script among the members.
+pub static MEMBER_SCRIPT: Rule = Rule {
+    id: "llamafile-member-script",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "a script beside the weights",
+    what: "A member of the archive starts with `#!`.",
+    why: "llamafile needs weights, arguments and libraries; a script waits for something that runs it.",
+    false_positives: "Bundles that carry an installation helper.",
+    remedy: "Read the script.",
+    references: &["CWE-506"],
 };
 
 /// It listens everywhere.

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "samples are small")]
+
 use weighbridge_types::Verdict;
 
 use crate::core::testing::{inspect_bytes, rules, survives_damage, verdict};
@@ -80,9 +82,24 @@ fn arguments_that_reach_out_are_suspicious() {
 }
 
 #[test]
+fn members_that_leave_the_folder_and_scripts_are_suspicious() {
+    for (name, data) in [("../../x", &b"x"[..]), ("/etc/x", b"x"), ("install.sh", b"#!/bin/sh\n")] {
+        let bytes = archive(&ape(), &[("model.gguf", &weights()), (name, data)]);
+        assert_eq!(verdict(&inspect_bytes("a.llamafile", &bytes)), Verdict::Suspicious, "{name}");
+    }
+}
+
+#[test]
+fn a_llamafile_without_weights_still_has_its_arguments_read() {
+    let bytes = archive(&ape(), &[(".args", b"-mu\nhttps://example.invalid/x.gguf")]);
+    assert_eq!(verdict(&inspect_bytes("a.llamafile", &bytes)), Verdict::Suspicious);
+    assert_eq!(inspect_bytes("tool.com", &bytes).format, None);
+}
+
+#[test]
 fn programs_without_weights_are_not_recognised() {
     assert_eq!(inspect_bytes("setup.exe", &archive(b"MZ\x90\0", &[("setup.cfg", b"x")])).format, None);
-    assert_eq!(inspect_bytes("ls", b"\x7fELF\x02\x01\x01\0\0\0").format, None);
+    assert_eq!(inspect_bytes("ls", b"\x7fELF\x02\x01\x01\0\0\0").format, Some("elf"));
 }
 
 #[test]

@@ -26,3 +26,17 @@ fn programs_inside_are_suspicious() {
     let sample = archive(&[file("model_config.yaml", b"a: 1\n"), file("run.sh", b"#!/bin/sh\necho\n")]);
     assert_eq!(verdict(&inspect_bytes("asr.nemo", &sample)), Verdict::Suspicious);
 }
+
+#[test]
+fn a_compressed_one_is_read_too() {
+    use std::io::Write;
+
+    let sample = archive(&[file("./model_config.yaml", b"a: 1\n"), file("./run.sh", b"#!/bin/sh\necho\n")]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&sample).unwrap();
+    let packed = gzip.finish().unwrap();
+    let outcome = inspect_bytes("asr.nemo", &packed);
+    assert_eq!((outcome.format, outcome.is_model), (Some("nemo"), true));
+    assert_eq!(rules(&outcome), ["executable-in-model-archive"]);
+    survives_damage("asr.nemo", &packed);
+}

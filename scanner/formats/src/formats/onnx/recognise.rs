@@ -7,9 +7,12 @@ const IR_VERSION_MAX: u64 = 64;
 /// ONNX has no signature: its first fields have to look like a `ModelProto`,
 /// in whatever order, and the graph like a `GraphProto`.
 pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
-    let Some(marks) = Marks::of(sniff.head) else { return Confidence::No };
     let named = sniff.name.has_extension(&["onnx"]);
-    match marks {
+    match Marks::of(sniff.head) {
+        // A field that decoders step over may hide all others.
+        Marks { foreign: true, ir_version: true, operator: true, opset: true, .. } => Confidence::Likely,
+        Marks { foreign: true, .. } if named => Confidence::Plausible,
+        Marks { foreign: true, .. } => Confidence::No,
         Marks { ir_version: true, graph: true, operator: true, .. } => Confidence::Certain,
         Marks { graph: true, opset: true, .. } | Marks { functions: true, opset: true, ir_version: true, .. } => {
             Confidence::Likely
@@ -24,6 +27,8 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
 /// What of a `ModelProto` was seen.
 #[derive(Default)]
 struct Marks {
+    /// A field that no `ModelProto` has stands before the graph.
+    foreign: bool,
     ir_version: bool,
     graph: bool,
     /// A node with an operator in that graph.
@@ -34,8 +39,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// `None` if a field comes before the graph that no `ModelProto` has.
-    fn of(head: &[u8]) -> Option<Self> {
+    fn of(head: &[u8]) -> Self {
         let mut marks = Self::default();
         for field in Peek::new(head) {
             match (field.number, field.value) {
@@ -48,10 +52,10 @@ impl Marks {
                 (25, PeekedValue::Bytes(..)) => marks.functions = true,
                 // Whatever is appended to a model does not make it another.
                 _ if marks.graph && marks.ir_version => break,
-                _ => return None,
+                _ => marks.foreign = true,
             }
         }
-        Some(marks)
+        marks
     }
 }
 

@@ -73,7 +73,7 @@ fn external_data_outside_the_folder_is_malicious_wherever_it_stands() {
     let function = message(25, &[bytes(1, "F"), bytes(7, &constant[2..]), bytes(10, "local")]);
     let places = [
         model(&graph(bad.clone()), &[]),
-        model(&[constant.clone()], &[]),
+        model(std::slice::from_ref(&constant), &[]),
         model(&[several], &[]),
         model(&[node("", "Add", &[]), sparse], &[]),
         model(&[branch], &[]),
@@ -189,8 +189,8 @@ fn damage_is_unknown_at_least() {
     ] {
         assert!(verdict(&outcome_of(&bad)) >= Verdict::Unknown);
     }
-    let foreign = [good, bytes(900, "MZ")].concat();
-    assert_eq!(rules_of(&foreign), ["onnx-foreign-data"]);
+    assert_eq!(rules_of(&[good.clone(), bytes(900, "MZ")].concat()), ["onnx-foreign-data"]);
+    assert_eq!(rules_of(&[bytes(900, [0; 9000]), good].concat()), ["onnx-foreign-data"]);
 }
 
 #[test]

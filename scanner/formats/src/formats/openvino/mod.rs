@@ -9,7 +9,7 @@ mod rules;
 mod tests;
 
 /// Operation sets that ship with the runtime.
-const OPSETS: &[&str] = &["opset", "ie_internal_opset", "experimental", "extension"];
+const OPSETS: &[&str] = &["opset", "ie_internal_opset", "experimental"];
 
 /// Registry entry.
 pub static FORMAT: FormatSpec = FormatSpec {
@@ -68,9 +68,18 @@ fn layer(ctx: &mut Inspection<'_>, element: &Element<'_>, custom: &mut u32) {
 
 /// Offsets into the weights: the loader adds them without the file at hand.
 fn data(ctx: &mut Inspection<'_>, element: &Element<'_>) {
+    for (key, value) in element.attributes() {
+        if value.contains("../")
+            || value.contains("..\\")
+            || value.starts_with(['/', '\\'])
+            || value.get(1..3) == Some(":\\")
+        {
+            ctx.find(&rules::FILE_PATH, element.offset, format!("{key}=\"{value}\""));
+        }
+    }
     let number = |key| element.attribute(key).map(|v| v.parse::<u64>());
     if let (Some(offset), Some(size)) = (number("offset"), number("size")) {
-        let fits = matches!((&offset, &size), (Ok(o), Ok(s)) if o.checked_add(*s).is_some_and(|end| end < 1 << 50));
+        let fits = matches!((&offset, &size), (Ok(o), Ok(s)) if o.checked_add(*s).is_some_and(|end| end < 1 << 40));
         if !fits {
             ctx.find(&rules::BAD_RANGE, element.offset, "offset or size is negative, absurd or no number");
         }

@@ -7,6 +7,7 @@ pub static ALL: &[&Rule] = &[
     &xml_threats::ENTITY_BOMB,
     &xml_threats::EXTERNAL_INCLUDE,
     &LIBRARY_PATH,
+    &FILE_PATH,
     &CUSTOM_OPERATION,
     &BAD_RANGE,
 ];
@@ -22,6 +23,19 @@ pub static LIBRARY_PATH: Rule = Rule {
     false_positives: "None: extensions are registered by the program, not by the graph.",
     remedy: "Do not load the model.",
     references: &["CWE-426"],
+};
+
+/// A layer names a file.
+pub static FILE_PATH: Rule = Rule {
+    id: "openvino-file-path",
+    severity: Severity::High,
+    verdict: Verdict::Malicious,
+    title: "a layer names a file outside the model",
+    what: "An attribute of a layer is an absolute path or leads to a parent folder.",
+    why: "Custom kernels and extensions read, compile and run what stands there.",
+    false_positives: "None: converters write no paths into layers.",
+    remedy: "Do not load the model.",
+    references: &["CWE-22"],
 };
 
 /// An operation outside the runtime's own sets.
@@ -43,7 +57,7 @@ pub static BAD_RANGE: Rule = Rule {
     severity: Severity::Medium,
     verdict: Verdict::Suspicious,
     title: "a constant's range in the weights is impossible",
-    what: "`offset` or `size` of a constant is negative, over 2^50, or no number.",
+    what: "`offset` or `size` of a constant is negative, over 2^40, or no number.",
     why: "Sums that overflow pass a later bounds check.",
     false_positives: "None: no converter writes it.",
     remedy: "Do not load the model.",

@@ -46,7 +46,7 @@ fn is_program(head: &[u8]) -> bool {
     let is_root = fields.next().is_some_and(|f| f.varint(1) == Some(0))
         && fields.next().is_some_and(|f| f.varint(2).is_some_and(|parent| parent == 0 || parent >= 0xffff_ffff));
     let is_entry = |entry: &[u8]| match Peek::new(entry).next() {
-        Some(first) => matches!((first.number, first.value), (1 | 2 | 3, PeekedValue::Bytes(..))),
+        Some(first) => matches!((first.number, first.value), (1..=3, PeekedValue::Bytes(..))),
         None => false,
     };
     is_root

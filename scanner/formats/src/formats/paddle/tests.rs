@@ -43,7 +43,7 @@ fn json_programs_are_judged_alike() {
 fn params() -> Vec<u8> {
     let description = [int(1, 5), int(2, 2), int(2, 1)].concat();
     let mut one = vec![0; 16];
-    one.extend((description.len() as u32).to_le_bytes());
+    one.extend(u32::try_from(description.len()).unwrap().to_le_bytes());
     one.extend(description);
     one.extend([0; 8]);
     one.repeat(2)

@@ -12,11 +12,47 @@ const VALUES_MAX: usize = 4096;
 /// Fewest arguments of `types.CodeType` in any version of Python.
 const CODE_ARGUMENTS_MIN: u64 = 12;
 
-/// Whether `name` is a type that makes functions, as `dill` and `cloudpickle`
-/// look it up.
+/// Whether `name` may be a type that makes functions, files or modules, as
+/// `dill` and `cloudpickle` look it up: any but those known to hold data.
 #[must_use]
 pub fn is_code_type(name: &str) -> bool {
-    matches!(name, "CodeType" | "FunctionType" | "LambdaType" | "MethodType" | "ModuleType" | "CellType")
+    const DATA: &[&str] = &[
+        "NoneType",
+        "NotImplementedType",
+        "EllipsisType",
+        "int",
+        "float",
+        "complex",
+        "bool",
+        "str",
+        "bytes",
+        "bytearray",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "frozenset",
+        "range",
+        "slice",
+        "object",
+        "type",
+        "SimpleNamespace",
+        "ndarray",
+        "dtype",
+        "OrderedDict",
+        "defaultdict",
+        "NDArrayType",
+        "NumpyUfuncType",
+        "GenericAlias",
+        "MappingProxyType",
+        "enumerate",
+        "zip",
+        "reversed",
+        "Union",
+        "UnionType",
+        "Exception",
+    ];
+    !DATA.contains(&name) && !name.ends_with("Error")
 }
 
 impl Machine<'_> {

@@ -6,12 +6,15 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use crate::core::Input;
 use crate::formats::pickle::heap::{Call, Object, Value};
 use crate::formats::pickle::literal;
 use crate::formats::pickle::machine::Machine;
 
 /// Longest text followed, bytes.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest text read back into bytes.
+const CONSTANT_BYTES_MAX: usize = 64 << 20;
 /// Values looked at for one result.
 const STEPS_MAX: u32 = 2048;
 /// Calls in calls.
@@ -37,6 +40,23 @@ impl Machine<'_> {
                 };
                 bytes.truncate(max);
                 Some(bytes)
+            }
+        }
+    }
+
+    /// The content of a bytes constant, also one stored as Latin-1 text, and
+    /// the offset of its opcode.
+    #[must_use]
+    pub fn constant(&self, value: Value) -> Option<(u64, Input)> {
+        match self.heap.resolved(value) {
+            Value::Bytes(bytes) => {
+                let (_, start, len) = bytes.span(self.input, 0)?;
+                Some((bytes.at(), self.input.slice(start, len)?))
+            }
+            other => {
+                let text = self.latin1_argument(other)?;
+                let (text_bytes, whole) = text.bytes(self.input, CONSTANT_BYTES_MAX)?;
+                whole.then(|| (text.at(), Input::bytes(latin1(&text_bytes))))
             }
         }
     }

@@ -8,8 +8,9 @@ use crate::core::FormatError;
 use crate::formats::pickle::literal::Literal;
 use crate::formats::pickle::names::NameId;
 
-/// Objects kept of one stream. Plain data beyond that is no longer followed.
-const OBJECTS_MAX: usize = 400_000;
+/// Objects of plain data kept of one stream: the last ones made. Older ones are
+/// no longer followed.
+const PLAIN_OBJECTS_MAX: u64 = 400_000;
 /// Objects kept if something depends on them: imports, calls, what holds them.
 const NOTABLE_OBJECTS_MAX: usize = 2_000_000;
 /// Items kept over all containers of one stream.
@@ -20,9 +21,13 @@ const CONTAINER_ITEMS_MAX: usize = 64;
 /// Pairs kept of one dict whatever the limit above, if the key is a hook.
 const HOOK_ITEMS_MAX: usize = 1024;
 
-/// An object of the arena.
+/// Set on objects that are kept for good.
+const NOTABLE: u64 = 1 << 63;
+
+/// An object of the arena: its number among those of plain data, or among
+/// those kept for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ObjectId(u32);
+pub struct ObjectId(u64);
 
 /// What lies on the stack or in the memo.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -126,15 +131,48 @@ pub enum Object {
 /// The arena.
 #[derive(Debug, Default)]
 pub struct Heap {
-    objects: Vec<Object>,
+    /// Kept for good.
+    notable: Vec<Object>,
+    /// The last plain ones, in a ring.
+    plain: Vec<Object>,
+    /// Plain ones made so far.
+    made: u64,
+    /// Items kept in them all.
     items: usize,
 }
 
 impl Heap {
-    /// The object behind `id`.
+    /// The object behind `id`, unless it was given up.
     #[must_use]
     pub fn get(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.get(id.0 as usize)
+        match self.place(id)? {
+            Place::Notable(at) => self.notable.get(at),
+            Place::Plain(at) => self.plain.get(at),
+        }
+    }
+
+    fn get_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
+        match self.place(id)? {
+            Place::Notable(at) => self.notable.get_mut(at),
+            Place::Plain(at) => self.plain.get_mut(at),
+        }
+    }
+
+    fn place(&self, id: ObjectId) -> Option<Place> {
+        if id.0 & NOTABLE != 0 {
+            return usize::try_from(id.0 & !NOTABLE).ok().map(Place::Notable);
+        }
+        let kept = self.made - id.0.min(self.made) <= PLAIN_OBJECTS_MAX;
+        kept.then(|| usize::try_from(id.0 % PLAIN_OBJECTS_MAX).ok().map(Place::Plain))?
+    }
+
+    /// The value, or plain data if its object was given up.
+    #[must_use]
+    pub fn live(&self, value: Value) -> Value {
+        match value {
+            Value::Object(id) if self.place(id).is_none() => Value::Data,
+            value => value,
+        }
     }
 
     /// The object a value refers to.
@@ -158,7 +196,7 @@ impl Heap {
     /// The call behind a value, to change it.
     pub fn call_mut(&mut self, value: Value) -> Option<&mut Call> {
         let Value::Object(id) = value else { return None };
-        match self.objects.get_mut(id.0 as usize) {
+        match self.get_mut(id) {
             Some(Object::Call(call)) => Some(call),
             _ => None,
         }
@@ -200,35 +238,43 @@ impl Heap {
     /// # Errors
     /// [`FormatError::Limit`] when there are too many.
     pub fn add_notable(&mut self, object: Object) -> Result<Value, FormatError> {
-        if self.objects.len() >= NOTABLE_OBJECTS_MAX {
+        if self.notable.len() >= NOTABLE_OBJECTS_MAX {
             return Err(FormatError::limit("pickle_objects_max", NOTABLE_OBJECTS_MAX as u64));
         }
-        let id = u32::try_from(self.objects.len()).unwrap_or(u32::MAX);
-        self.objects.push(object);
+        let id = self.notable.len() as u64 | NOTABLE;
+        self.notable.push(object);
         Ok(Value::Object(ObjectId(id)))
     }
 
-    /// Adds an object; plain data beyond the limit is no longer followed.
+    /// Adds an object; plain data takes the place of the oldest.
     ///
     /// # Errors
     /// As [`Self::add_notable`].
     pub fn add(&mut self, object: Object) -> Result<Value, FormatError> {
-        if self.objects.len() < OBJECTS_MAX || self.holds_notable(&object) {
-            return self.add_notable(object);
-        }
-        Ok(Value::Data)
+        if self.holds_notable(&object) { self.add_notable(object) } else { Ok(self.add_plain(object)) }
     }
 
-    /// Adds the result of a call. One that nothing is wrong with may become
-    /// plain data beyond the limit.
+    /// Adds the result of a call, for good if something may depend on it.
     ///
     /// # Errors
     /// As [`Self::add_notable`].
     pub fn add_call(&mut self, call: Call, notable: bool) -> Result<Value, FormatError> {
-        if self.objects.len() < OBJECTS_MAX || notable {
-            return self.add_notable(Object::Call(Box::new(call)));
+        let object = Object::Call(Box::new(call));
+        if notable { self.add_notable(object) } else { Ok(self.add_plain(object)) }
+    }
+
+    fn add_plain(&mut self, object: Object) -> Value {
+        let id = self.made;
+        self.made += 1;
+        let at = usize::try_from(id % PLAIN_OBJECTS_MAX).unwrap_or(0);
+        match self.plain.get_mut(at) {
+            Some(oldest) => {
+                let oldest = std::mem::replace(oldest, object);
+                self.items = self.items.saturating_sub(kept_items(&oldest));
+            }
+            None => self.plain.push(object),
         }
-        Ok(Value::Data)
+        Value::Object(ObjectId(id))
     }
 
     /// A tuple of `items`.
@@ -257,7 +303,7 @@ impl Heap {
     pub fn extend(&mut self, target: Value, items: &[Value]) -> bool {
         let Value::Object(id) = target else { return target == Value::Data };
         let room = ITEMS_MAX.saturating_sub(self.items);
-        let Some(Object::List(list) | Object::Set(list)) = self.objects.get_mut(id.0 as usize) else { return false };
+        let Some(Object::List(list) | Object::Set(list)) = self.get_mut(id) else { return false };
         let room = room.min(CONTAINER_ITEMS_MAX.saturating_sub(list.kept.len()));
         list.kept.extend(items.iter().copied().take(room));
         list.total += items.len() as u64;
@@ -269,7 +315,7 @@ impl Heap {
     pub fn insert(&mut self, target: Value, key: Value, item: Value, hook: bool) -> bool {
         let Value::Object(id) = target else { return target == Value::Data };
         let budget = self.items < ITEMS_MAX;
-        let Some(Object::Dict(dict)) = self.objects.get_mut(id.0 as usize) else { return false };
+        let Some(Object::Dict(dict)) = self.get_mut(id) else { return false };
         dict.hooks |= hook;
         dict.total += 2;
         let max = if hook { HOOK_ITEMS_MAX } else { 2 * CONTAINER_ITEMS_MAX };
@@ -280,14 +326,28 @@ impl Heap {
         true
     }
 
-    /// Whether an object, or an item it keeps, is an import or call.
+    /// Whether an object, or an item it keeps, is an import or a call that
+    /// something may depend on.
     fn holds_notable(&self, object: &Object) -> bool {
         match object {
             Object::Tuple(items) | Object::List(items) | Object::Dict(items) | Object::Set(items) => {
-                items.kept.iter().any(|v| matches!(self.object(*v), Some(Object::Global(_) | Object::Call(_))))
+                items.kept.iter().any(|v| matches!(v, Value::Object(id) if id.0 & NOTABLE != 0))
             }
             Object::Persistent(_) | Object::Number(_) => false,
             Object::Global(_) | Object::Call(_) => true,
         }
+    }
+}
+
+/// Where an object lies.
+enum Place {
+    Notable(usize),
+    Plain(usize),
+}
+
+fn kept_items(object: &Object) -> usize {
+    match object {
+        Object::Tuple(items) | Object::List(items) | Object::Dict(items) | Object::Set(items) => items.kept.len(),
+        Object::Global(_) | Object::Call(_) | Object::Persistent(_) | Object::Number(_) => 0,
     }
 }

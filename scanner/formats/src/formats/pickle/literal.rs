@@ -154,6 +154,27 @@ fn quoted(raw: &[u8]) -> &[u8] {
     }
 }
 
+/// Whether a STRING line stands in quotes, as it must.
+#[must_use]
+pub fn is_quoted(raw: &[u8]) -> bool {
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    quoted(raw).len() != raw.len()
+}
+
+/// Whether every `\x` is followed by two digits.
+#[must_use]
+pub fn has_valid_escapes(raw: &[u8]) -> bool {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let escape = rest.get(at + 1..).unwrap_or_default();
+        if escape.first() == Some(&b'x') && hex(escape.get(1..3)).is_none() {
+            return false;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    true
+}
+
 /// `codecs.escape_decode`: the escapes of a Python bytes literal.
 fn string_escape(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());

@@ -9,22 +9,20 @@ use std::collections::HashMap;
 use weighbridge_types::Rule;
 
 use crate::core::{FormatError, Input};
+use crate::formats::pickle::Storage;
 use crate::formats::pickle::heap::{Heap, How, Items, Object, Value};
 use crate::formats::pickle::literal::{self, Literal};
 use crate::formats::pickle::memo::Memo;
-use crate::formats::pickle::names::{NAME_BYTES_MAX, NameId, Names};
-use crate::formats::pickle::nested::{self, Payload};
-use crate::formats::pickle::ops::{Head, Op, Operand, code};
-use crate::formats::pickle::{Storage, rules};
+use crate::formats::pickle::names::Names;
+use crate::formats::pickle::nested::Payload;
+use crate::formats::pickle::ops::{Op, Operand, code};
 
 /// Deepest stack.
 const STACK_MAX: usize = 4_000_000;
 /// Findings collected in one stream.
 const ALERTS_MAX: usize = 400;
-/// Storages listed.
-const STORAGES_MAX: usize = 500_000;
-/// Payloads looked into.
-const PAYLOADS_MAX: usize = 32;
+/// Largest memo number for which CPython can reserve its table.
+const MEMO_INDEX_MAX: u64 = 1 << 31;
 
 /// Why the machine stops.
 #[derive(Debug)]
@@ -79,9 +77,9 @@ pub struct Machine<'i> {
     /// Constants that may be pickles themselves.
     pub payloads: Vec<Payload>,
     /// Byte constants given to functions that load them.
-    pub loaded: Vec<(u64, Literal)>,
+    pub loaded: Vec<Value>,
     /// Byte constants that hold PyTorch files of their own.
-    pub torch_files: Vec<Literal>,
+    pub torch_files: Vec<Value>,
     /// Storages of tensors.
     pub storages: Vec<Storage>,
     /// Highest protocol declared.
@@ -90,14 +88,15 @@ pub struct Machine<'i> {
     pub broken: Option<(u64, String)>,
     /// `_sklearn_version`
     pub sklearn_version: Option<String>,
-    /// Arguments of the look-ups of code types that nothing has used yet.
-    pub code_types: Vec<(u64, Value)>,
+    /// Look-ups of code types that nothing has used yet: where, the
+    /// arguments, the call as evidence.
+    pub code_types: Vec<(u64, Value, String)>,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: Memo,
-    extensions: HashMap<i64, Value>,
-    imports: HashMap<(Literal, Literal), Value>,
-    version_next: bool,
+    pub(super) extensions: HashMap<i64, Value>,
+    pub(super) imports: HashMap<(Literal, Literal), Value>,
+    pub(super) version_next: bool,
 }
 
 impl<'i> Machine<'i> {
@@ -243,7 +242,11 @@ impl<'i> Machine<'i> {
             }
             code::PUT | code::BINPUT | code::LONG_BINPUT => {
                 let top = self.top()?;
-                self.memo.put(index(&op.operand)?, top);
+                let index = index(&op.operand)?;
+                if index > MEMO_INDEX_MAX {
+                    self.survive(at, format!("memo number {index} needs more memory than there is"));
+                }
+                self.memo.put(index, top);
             }
             code::MEMOIZE => {
                 let top = self.top()?;
@@ -279,8 +282,13 @@ impl<'i> Machine<'i> {
             }
             code::BINPERSID => {
                 let id = self.pop()?;
-                self.storage(id);
-                let value = self.heap.add(Object::Persistent(id))?;
+                let value = match self.persistent_class(id) {
+                    Some(class) => class,
+                    None => {
+                        self.storage(id);
+                        self.heap.add(Object::Persistent(id))?
+                    }
+                };
                 self.push(value)?;
             }
             code::REDUCE => {
@@ -347,93 +355,6 @@ impl<'i> Machine<'i> {
         }
     }
 
-    /// The object a stream's GLOBAL pushes.
-    ///
-    /// # Errors
-    /// Limits.
-    pub fn import(&mut self, at: u64, module: &str, name: &str) -> Result<Value, Fault> {
-        let id = self.names.intern(module, name, at)?;
-        self.import_id(id)
-    }
-
-    fn import_id(&mut self, id: NameId) -> Result<Value, Fault> {
-        if let Some(entry) = self.names.get_mut(id) {
-            entry.imported = true;
-            if let Some(object) = entry.object {
-                return Ok(object);
-            }
-        }
-        let object = self.heap.add_notable(Object::Global(id))?;
-        if let Some(entry) = self.names.get_mut(id) {
-            entry.object = Some(object);
-        }
-        Ok(object)
-    }
-
-    /// The object of a name that a call evaluates to.
-    ///
-    /// # Errors
-    /// Limits.
-    pub fn evaluated(&mut self, at: u64, module: &str, name: &str) -> Result<(NameId, Value), Fault> {
-        let id = self.names.intern(module, name, at)?;
-        if let Some(object) = self.names.get(id).and_then(|n| n.object) {
-            return Ok((id, object));
-        }
-        let object = self.heap.add_notable(Object::Global(id))?;
-        if let Some(entry) = self.names.get_mut(id) {
-            entry.object = Some(object);
-        }
-        Ok((id, object))
-    }
-
-    fn stack_global(&mut self, at: u64, module: Value, name: Value) -> Result<Value, Fault> {
-        if let (Value::Str(m), Value::Str(n)) = (module, name) {
-            if let Some(known) = self.imports.get(&(m, n)) {
-                return Ok(*known);
-            }
-            let texts = (m.text(self.input, NAME_BYTES_MAX), n.text(self.input, NAME_BYTES_MAX));
-            let (Some((module, _)), Some((name, _))) = texts else {
-                return Err(FormatError::limit("backward_reads_max", 0).into());
-            };
-            let value = self.import(at, &module, &name)?;
-            self.imports.insert((m, n), value);
-            return Ok(value);
-        }
-        if matches!(module, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Bytes(_))
-            || matches!(name, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Bytes(_))
-        {
-            return Err(Fault::Broken("STACK_GLOBAL without two strings".into()));
-        }
-        let computed = (self.fold(module), self.fold(name));
-        let shown = format!("{}.{}", self.shown(module), self.shown(name));
-        if let (Some(module), Some(name)) = computed {
-            let (module, name) = (literal::text_of(module), literal::text_of(name));
-            self.alert(&rules::DYNAMIC_IMPORT, at, format!("imports {module}.{name}, computed as {shown}"));
-            return self.import(at, &module, &name);
-        }
-        self.alert(&rules::DYNAMIC_IMPORT, at, format!("imports {shown}"));
-        Ok(Value::Unknown)
-    }
-
-    fn extension(&mut self, at: u64, operand: &Operand) -> Result<Value, Fault> {
-        let Operand::Int(number) = *operand else { return Err(bad_operand()) };
-        if number <= 0 {
-            return Err(Fault::Broken(format!("extension code {number}")));
-        }
-        if let Some(known) = self.extensions.get(&number) {
-            return Ok(*known);
-        }
-        self.alert(&rules::EXTENSION_CODE, at, format!("imports extension {number} of the registry"));
-        Ok(self.heap.add_notable(Object::Persistent(Value::Unknown))?)
-    }
-
-    /// Enters `object` in the registry of extensions.
-    pub fn register_extension(&mut self, number: i64, object: Value) {
-        if self.extensions.len() < 4096 {
-            self.extensions.insert(number, object);
-        }
-    }
-
     fn proto(&mut self, at: u64, operand: &Operand) {
         let Operand::Int(version) = *operand else { return };
         if let Ok(version @ 0..=5) = u8::try_from(version) {
@@ -470,59 +391,6 @@ impl<'i> Machine<'i> {
         }
     }
 
-    /// Text and bytes: kept by position, looked at for words and payloads.
-    fn literal(&mut self, op: &Op) -> Result<Literal, Fault> {
-        let Operand::Span { start, len, head } = op.operand else { return Err(bad_operand()) };
-        let is_line = matches!(op.code, code::STRING | code::UNICODE);
-        let mut hook = false;
-        if is_line && len <= 200 {
-            let text = Literal::new(op.at, false).bytes(self.input, 200).unwrap_or_default().0;
-            hook = literal::is_hook(&text);
-            self.version_word(&text);
-        } else if len <= 24 {
-            hook = literal::is_hook(head.bytes());
-            self.version_word(head.bytes());
-        }
-        self.notice_payload(op, start, len, &head);
-        Ok(Literal::new(op.at, hook))
-    }
-
-    fn notice_payload(&mut self, op: &Op, start: u64, len: u64, head: &Head) {
-        if self.payloads.len() < PAYLOADS_MAX
-            && let Some(kind) = nested::kind(head.bytes(), len)
-        {
-            self.payloads.push(Payload { at: op.at, start, len, kind });
-        }
-    }
-
-    /// scikit-learn writes its version into every estimator's state.
-    fn version_word(&mut self, text: &[u8]) {
-        if std::mem::take(&mut self.version_next) && self.sklearn_version.is_none() && !text.is_empty() {
-            self.sklearn_version = Some(literal::text_of(text.to_vec()));
-        }
-        self.version_next = text == b"_sklearn_version";
-    }
-
-    /// A persistent id as PyTorch writes it.
-    fn storage(&mut self, id: Value) {
-        let Some(items) = self.heap.items(id) else { return };
-        let &[kind, class, key, location, numel, ..] = items.kept.as_slice() else { return };
-        if self.fold(kind).as_deref() != Some(b"storage") || self.storages.len() >= STORAGES_MAX {
-            return;
-        }
-        let dtype = self.heap.global(class).and_then(|id| self.names.get(id)).map(|n| n.full());
-        let text = |value| match value {
-            Value::Int(n) => n.to_string(),
-            value => self.fold(value).map(literal::text_of).unwrap_or_default(),
-        };
-        let (key, location) = (text(key), text(location));
-        let numel = match numel {
-            Value::Int(n) => u64::try_from(n).unwrap_or(u64::MAX),
-            _ => u64::MAX,
-        };
-        self.storages.push(Storage { dtype: dtype.unwrap_or_default(), key, location, numel });
-    }
-
     fn fence(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -547,7 +415,8 @@ impl<'i> Machine<'i> {
 
     fn tuple_of(&mut self, n: usize) -> Result<(), Fault> {
         let at = self.stack.len().checked_sub(n).filter(|at| *at >= self.fence()).ok_or_else(underflow)?;
-        let items = self.stack.split_off(at);
+        let mut items = self.stack.split_off(at);
+        items.iter_mut().for_each(|item| *item = self.heap.live(*item));
         self.push_tuple(&items)
     }
 
@@ -555,7 +424,7 @@ impl<'i> Machine<'i> {
         if self.stack.len() <= self.fence() {
             return Err(underflow());
         }
-        self.stack.last().copied().ok_or_else(underflow)
+        self.stack.last().map(|top| self.heap.live(*top)).ok_or_else(underflow)
     }
 
     fn pop(&mut self) -> Result<Value, Fault> {
@@ -566,7 +435,9 @@ impl<'i> Machine<'i> {
 
     fn pop_to_mark(&mut self) -> Result<Vec<Value>, Fault> {
         let mark = self.marks.pop().ok_or_else(|| Fault::Broken("no MARK to go back to".into()))?;
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
+        let mut items = self.stack.split_off(mark.min(self.stack.len()));
+        items.iter_mut().for_each(|item| *item = self.heap.live(*item));
+        Ok(items)
     }
 
     /// The value below a list of items, which an opcode fills.
@@ -586,6 +457,7 @@ fn underflow() -> Fault {
     Fault::Broken("the stack is empty".into())
 }
 
-fn bad_operand() -> Fault {
+/// An operand that the opcode cannot have.
+pub(super) fn bad_operand() -> Fault {
     Fault::Broken("an operand of the wrong kind".into())
 }

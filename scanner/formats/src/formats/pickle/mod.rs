@@ -4,13 +4,17 @@
 //! A pickle is a program for a small stack machine. What it would do is found
 //! by running that machine on symbols: [`machine`] executes the opcodes,
 //! [`calls`] and [`state`] say what a call or a change of state means,
-//! [`names`] judges what is imported by the tables in `rules/pickle/`.
+//! [`judge`] what an import gives away, by the tables in `rules/pickle/`.
 
 mod calls;
 mod code;
+mod constants;
+mod evaluate;
 mod fold;
 mod heap;
+mod imports;
 mod joblib;
+mod judge;
 mod literal;
 mod machine;
 mod memo;
@@ -25,6 +29,7 @@ mod special;
 mod state;
 mod streams;
 mod tables;
+mod zfile;
 
 #[cfg(test)]
 mod tests;
@@ -49,12 +54,13 @@ pub static FORMAT: FormatSpec = FormatSpec {
 };
 
 /// Pickles that joblib wrote: told apart once the wrappers of arrays were
-/// seen, not by their first bytes.
+/// seen. Only its old compressed form has first bytes of its own.
 pub static JOBLIB: FormatSpec = FormatSpec {
     id: "joblib",
     name: "joblib pickle",
     extensions: &["joblib", "jbl", "pkl", "sav"],
-    recognise: Recognise::Bytes(never),
+    recognise: Recognise::Bytes(zfile::recognise),
+    inspect: zfile::inspect,
     rules: &[],
     ..FORMAT_FIELDS
 };

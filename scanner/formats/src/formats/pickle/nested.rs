@@ -20,8 +20,12 @@ const PROBE_BYTES: usize = 4096;
 /// How a constant is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Not at all.
+    /// Not at all; protocol 2 or later.
     Plain,
+    /// Not at all; protocol 0, which arrays of letters may resemble.
+    Lines,
+    /// A ZIP archive, as PyTorch writes.
+    Zip,
     /// Bytes as Latin-1 text.
     Latin1,
     /// Base64.
@@ -49,16 +53,18 @@ pub struct Payload {
     pub kind: Kind,
 }
 
-/// What a constant that starts with `head` may be.
+/// What a constant that starts with `head` may be. `is_text` leaves out plain
+/// protocol 0: text that speaks of pickles looks the same.
 #[must_use]
-pub fn kind(head: &[u8], len: u64) -> Option<Kind> {
+pub fn kind(head: &[u8], len: u64, is_text: bool) -> Option<Kind> {
     if len < PAYLOAD_BYTES_MIN {
         return None;
     }
     match head {
         [0x80, 2..=5, ..] => Some(Kind::Plain),
         [0xc2, 0x80, 2..=5, ..] => Some(Kind::Latin1),
-        [b'c' | b'(', ..] if names_global(head) => Some(Kind::Plain),
+        [b'c' | b'(', ..] if !is_text && names_global(head) => Some(Kind::Lines),
+        [b'P', b'K', 3, 4, ..] if !is_text && len >= 64 => Some(Kind::Zip),
         [b'g', b'A', b'I'..=b'X', ..] if is_base64(head) => Some(Kind::Base64),
         [b'e', b'A' | b'F' | b'J' | b'N', ..] | [b'H', b'4', b's', b'I', ..] | [b'Q', b'l', b'p', b'o', ..]
             if len >= 24 && is_base64(head) =>
@@ -78,26 +84,38 @@ pub fn kind(head: &[u8], len: u64) -> Option<Kind> {
     }
 }
 
+/// Whether a constant given to a function that loads pickles is one.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_loaded(ctx: &mut Inspection<'_>, content: &Input, at: u64) -> Result<(), FormatError> {
+    inspect_pickle(ctx, content, at)
+}
+
 /// Inspects a constant if it is a pickle.
 ///
 /// # Errors
 /// [`FormatError::Limit`] when budgets are spent.
 pub fn inspect(ctx: &mut Inspection<'_>, input: &Input, payload: &Payload) -> Result<(), FormatError> {
     let Some(raw) = input.slice(payload.start, payload.len) else { return Ok(()) };
+    if payload.kind == Kind::Zip {
+        ctx.child(&format!("constant at {}", payload.at), &raw);
+        return Ok(());
+    }
     let Some(content) = content(ctx, &raw, payload.kind)? else { return Ok(()) };
     let head = content.head(PROBE_BYTES).unwrap_or_default();
     if !sniff::is_convincing(&head, content.len()) {
         return unpacked_again(ctx, &content, &head, payload);
     }
-    inspect_pickle(ctx, &content, payload)
+    inspect_pickle(ctx, &content, payload.at)
 }
 
-fn inspect_pickle(ctx: &mut Inspection<'_>, content: &Input, payload: &Payload) -> Result<(), FormatError> {
+fn inspect_pickle(ctx: &mut Inspection<'_>, content: &Input, at: u64) -> Result<(), FormatError> {
     let limits = ctx.options().limits;
     if ctx.depth() >= limits.depth_max {
         return Err(FormatError::limit("depth_max", limits.depth_max.into()));
     }
-    let name = format!("constant at {}", payload.at);
+    let name = format!("constant at {at}");
     ctx.within(&name, content, |inner, content| {
         if let Err(error) = streams::inspect_all(inner, content) {
             inner.stopped(&error);
@@ -116,11 +134,11 @@ fn unpacked_again(
     if payload.kind != Kind::Base64 {
         return Ok(());
     }
-    let Some(again @ (Kind::Zlib | Kind::Gzip | Kind::Bzip2)) = kind(head, content.len()) else { return Ok(()) };
+    let Some(again @ (Kind::Zlib | Kind::Gzip | Kind::Bzip2)) = kind(head, content.len(), false) else { return Ok(()) };
     let Some(inner) = self::content(ctx, content, again)? else { return Ok(()) };
     let head = inner.head(PROBE_BYTES).unwrap_or_default();
     if sniff::is_convincing(&head, inner.len()) {
-        inspect_pickle(ctx, &inner, payload)?;
+        inspect_pickle(ctx, &inner, payload.at)?;
     }
     Ok(())
 }
@@ -129,7 +147,7 @@ fn unpacked_again(
 fn content(ctx: &mut Inspection<'_>, raw: &Input, kind: Kind) -> Result<Option<Input>, FormatError> {
     let all = || raw.read_vec(0, ENCODED_BYTES_MAX).unwrap_or_default();
     Ok(match kind {
-        Kind::Plain => Some(raw.clone()),
+        Kind::Plain | Kind::Lines | Kind::Zip => Some(raw.clone()),
         Kind::Latin1 => Some(Input::bytes(fold::latin1(&all()))),
         Kind::Base64 => {
             let text: Vec<u8> = all().into_iter().filter(|b| !b.is_ascii_whitespace()).collect();

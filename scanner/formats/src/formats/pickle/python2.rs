@@ -18,6 +18,9 @@ pub fn mapped<'a>(module: &'a str, name: &'a str) -> (&'a str, &'a str) {
     (module, name)
 }
 
+/// Module and name.
+type Path = (&'static str, &'static str);
+
 /// Modules, sorted.
 const MODULES: &[(&str, &str)] = &[
     ("BaseHTTPServer", "http.server"),
@@ -78,7 +81,7 @@ const MODULES: &[(&str, &str)] = &[
 ];
 
 /// Single names, sorted.
-const NAMES: &[((&str, &str), (&str, &str))] = &[
+const NAMES: &[(Path, Path)] = &[
     (("UserDict", "IterableUserDict"), ("collections", "UserDict")),
     (("UserDict", "UserDict"), ("collections", "UserDict")),
     (("UserList", "UserList"), ("collections", "UserList")),

@@ -21,15 +21,18 @@ const STACK_MAX: usize = 4096;
 /// What a walk over the first bytes showed.
 #[derive(Debug, Default)]
 struct Walk {
+    /// Opcodes up to the first STOP.
     ops: u32,
     /// Different opcodes, one bit each.
     kinds: [u64; 4],
     protocol: Option<i64>,
-    /// Imports with plausible names.
+    /// Imports, those by GLOBAL and INST with plausible names.
     globals: u32,
+    /// Texts that may be names.
+    names: u32,
     /// Calls after such an import.
     calls: u32,
-    /// Offset after STOP.
+    /// Offset after the first STOP.
     stopped: Option<u64>,
     /// The head ended, not the grammar.
     ran_off: bool,
@@ -41,7 +44,8 @@ struct Walk {
 #[must_use]
 pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
     let Some(first) = sniff.head.first() else { return Confidence::No };
-    if !starts_stream(*first) {
+    // `PK` would read as a persistent id.
+    if !starts_stream(*first) || matches!(sniff.head, [b'P', b'K', 1 | 3 | 5 | 7, ..]) {
         return Confidence::No;
     }
     let walk = walk(sniff.head, sniff.len);
@@ -50,37 +54,62 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
     if sniff.head.first() == Some(&code::PROTO) && matches!(walk.protocol, Some(2..=5)) {
         return walk.with_signature(claimed);
     }
-    let ends = walk.stopped.is_some_and(|end| sniff.len - end <= 2);
+    let ends = walk.stopped.is_some_and(|end| sniff.len.saturating_sub(end) <= 2);
     if walk.calls > 0 || walk.globals > 0 && ends {
         return Confidence::Likely;
     }
-    if walk.globals > 0 && walk.ran_off && walk.ops >= 3 {
+    if walk.globals > 0 && walk.ran_off {
         return Confidence::Plausible;
     }
     let different: u32 = walk.kinds.iter().map(|k| k.count_ones()).sum();
-    let data = walk.stopped.is_some() && (ends || claimed) && walk.ops >= if claimed { 2 } else { 3 }
-        || walk.ran_off && walk.ops >= 16 && different >= if claimed { 2 } else { 3 };
-    if data && named || walk.truncated && claimed && walk.ops >= 3 {
+    let data = walk.stopped.is_some() && (ends || claimed) && walk.ops >= if claimed { 2 } else { 5 }
+        || walk.ran_off && (walk.ops >= 16 && different >= 3 || walk.ops >= 64 && different >= 2);
+    let number = walk.ran_off && sniff.head.get(1..).is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
+    if named && (data || number) || claimed && walk.truncated && walk.ops >= 3 {
         return Confidence::Plausible;
     }
     Confidence::No
 }
 
-/// Whether bytes inside other content are a pickle beyond doubt.
+/// Whether a constant of `len` bytes is a pickle beyond doubt: it imports
+/// something, or ends exactly at its STOP.
 #[must_use]
 pub fn is_convincing(head: &[u8], len: u64) -> bool {
-    let head = head.get(..4096).unwrap_or(head);
-    if !head.first().is_some_and(|b| starts_stream(*b)) {
-        return false;
-    }
-    let walk = walk(head, len);
+    let Some(walk) = walk_from(head, len) else { return false };
     match walk.protocol {
-        Some(2..=5) => walk.stopped.is_some() && walk.ops >= 3 || walk.globals > 0 || walk.ran_off && walk.ops >= 16,
-        _ => walk.calls > 0,
+        Some(2..=5) => walk.imports() || walk.stopped == Some(len) && walk.ops >= 3,
+        _ => walk.calls > 0 && walk.imports(),
     }
 }
 
+/// Whether a pickle that imports something begins here, in the middle of
+/// other bytes. Weights are full of places that look like lesser pickles.
+#[must_use]
+pub fn imports_something(head: &[u8], len: u64) -> bool {
+    walk_from(head, len).is_some_and(|walk| walk.imports() && (walk.protocol.is_some() || walk.calls > 0))
+}
+
+/// Whether bytes right behind a complete stream may be the next one.
+#[must_use]
+pub fn may_follow(head: &[u8], len: u64) -> bool {
+    let Some(walk) = walk_from(head, len) else { return false };
+    match walk.protocol {
+        Some(2..=5) => walk.ops >= 3,
+        _ => walk.calls > 0 || walk.stopped.is_some() && walk.ops >= 5,
+    }
+}
+
+fn walk_from(head: &[u8], len: u64) -> Option<Walk> {
+    let head = head.get(..4096).unwrap_or(head);
+    starts_stream(*head.first()?).then(|| walk(head, len))
+}
+
 impl Walk {
+    /// Whether something is imported under a plausible name.
+    fn imports(&self) -> bool {
+        self.globals > 0 && self.names >= 2
+    }
+
     /// The first bytes are PROTO and a protocol that exists.
     fn with_signature(&self, claimed: bool) -> Confidence {
         if (self.stopped.is_some() || self.ran_off) && self.ops >= 2 {
@@ -134,14 +163,14 @@ fn walk(head: &[u8], len: u64) -> Walk {
     let mut r = Reader::new(&input);
     let mut walk = Walk::default();
     let mut stack = Stack::default();
-    while walk.ops < OPS_MAX {
+    for _ in 0..OPS_MAX {
         let at = r.position();
         let op = match ops::next(&mut r) {
             Ok(op) => op,
             Err(FormatError::Truncated { .. }) => {
                 let goes_on = len > head.len() as u64 && operand_fits(head, at, len);
-                walk.ran_off = goes_on;
-                walk.truncated = !goes_on && at > 0;
+                walk.ran_off = goes_on && walk.stopped.is_none();
+                walk.truncated = !goes_on && at > 0 && walk.stopped.is_none();
                 return walk;
             }
             Err(_) => return walk,
@@ -149,7 +178,7 @@ fn walk(head: &[u8], len: u64) -> Walk {
         if !stack.accepts(&op) {
             return walk;
         }
-        walk.ops += 1;
+        walk.ops += u32::from(walk.stopped.is_none());
         if let Some(kinds) = walk.kinds.get_mut(usize::from(op.code / 64)) {
             *kinds |= 1 << (op.code % 64);
         }
@@ -159,11 +188,18 @@ fn walk(head: &[u8], len: u64) -> Walk {
             }
             (Operand::Lines(module, name), code) => {
                 if !is_name(module) || !is_name(name) {
-                    walk.ops -= 1;
+                    walk.ops = walk.ops.saturating_sub(1);
                     return walk;
                 }
                 walk.globals += 1;
+                walk.names += 2;
                 walk.calls += u32::from(code == code::INST);
+            }
+            (
+                Operand::Span { head, len, .. },
+                code::SHORT_BINUNICODE | code::BINUNICODE | code::SHORT_BINSTRING | code::UNICODE,
+            ) => {
+                walk.names += u32::from(*len > 1 && head.bytes().is_ascii() && is_name(head.bytes()));
             }
             (Operand::Span { start, len, .. }, code::STRING) => {
                 let text = usize::try_from(*start).ok().and_then(|s| head.get(s..)).unwrap_or_default();
@@ -171,19 +207,21 @@ fn walk(head: &[u8], len: u64) -> Walk {
                 if !quoted {
                     return walk;
                 }
+                walk.names += 1;
             }
             (_, code::STACK_GLOBAL) => walk.globals += 1,
             (_, code::REDUCE | code::OBJ | code::NEWOBJ | code::NEWOBJ_EX | code::BUILD) if walk.globals > 0 => {
                 walk.calls += 1;
             }
             (_, code::STOP) => {
-                walk.stopped = Some(r.position());
-                return walk;
+                walk.stopped = walk.stopped.or(Some(r.position()));
+                // What follows may be the stream that matters.
+                stack = Stack::default();
             }
             _ => {}
         }
     }
-    walk.ran_off = true;
+    walk.ran_off = walk.stopped.is_none();
     walk
 }
 
@@ -306,12 +344,4 @@ impl Stack {
         let below = self.marks.pop()?;
         Some(std::mem::replace(&mut self.depth, below))
     }
-}
-
-/// Whether bytes right behind a complete stream may be the next one.
-#[must_use]
-pub fn may_be(head: &[u8], len: u64) -> bool {
-    let head = head.get(..4096).unwrap_or(head);
-    let walk = walk(head, len);
-    matches!(walk.protocol, Some(2..=5)) && walk.ops >= 3
 }

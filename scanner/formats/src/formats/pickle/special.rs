@@ -27,6 +27,10 @@ pub enum Special {
     LoadsTorch,
     /// Any function that loads the pickle, or code object, it is given.
     LoadsBytes,
+    /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`
+    RebuildTensor,
+    /// Sets attributes of what it rebuilds from its last argument.
+    RebuildWithState,
     /// `operator.getitem(typing.List, int)`
     GetItem,
     /// `__import__(module)`, `import_module(module)`
@@ -66,6 +70,10 @@ pub fn special(module: &str, name: &str) -> Option<Special> {
         | ("jax._src.array", "_reconstruct_array") => S::CallsFirst,
         ("torch.storage", "_load_from_bytes") => S::LoadsTorch,
         ("pickle" | "_pickle" | "cloudpickle" | "dill" | "dill._dill" | "marshal", "loads" | "_loads") => S::LoadsBytes,
+        // spaCy keeps functions as pickles inside the pickle.
+        ("spacy.vocab", "unpickle_vocab") | ("spacy.tokens.doc", "unpickle_doc") => S::LoadsBytes,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3") => S::RebuildTensor,
+        ("torch._utils", "_rebuild_parameter_with_state") => S::RebuildWithState,
         ("operator" | "_operator", "getitem") => S::GetItem,
         ("builtins", "__import__") | ("importlib", "import_module" | "__import__") => S::Import,
         ("cloudpickle.cloudpickle" | "cloudpickle", "subimport") | ("dill._dill" | "dill.dill", "_import_module") => {

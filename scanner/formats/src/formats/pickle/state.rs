@@ -30,6 +30,10 @@ impl Machine<'_> {
             self.survive(at, format!("BUILD on {}", self.shown(target)));
         }
         let class = self.class_of(target).and_then(|id| self.names.get(id));
+        if class.is_some_and(|n| n.module.starts_with("numpy")) {
+            self.are_elements(state);
+            return Ok(Flow::Next);
+        }
         if class.is_some_and(|n| is_joblib_wrapper(&n.name) && n.module.contains("joblib")) {
             return Ok(Flow::Array(target));
         }
@@ -37,7 +41,7 @@ impl Machine<'_> {
     }
 
     /// State that sets special methods: `(dict, slots)` or a dict.
-    fn check_hooks(&mut self, at: u64, target: Value, state: Value) {
+    pub(super) fn check_hooks(&mut self, at: u64, target: Value, state: Value) {
         let mut dicts = vec![state];
         if let Some(Object::Tuple(parts)) = self.heap.object(state)
             && parts.total == 2
@@ -75,7 +79,7 @@ impl Machine<'_> {
     /// [`Fault::Broken`] for a key without a value.
     pub(super) fn set_items(&mut self, at: u64, items: &[Value]) -> Result<(), Fault> {
         let target = self.target()?;
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(Fault::Broken("a key without a value".into()));
         }
         if matches!(self.heap.object(target), Some(Object::Dict(_))) || target == Value::Data {

@@ -5,6 +5,7 @@ use weighbridge_types::LinkKind;
 
 use crate::codec::marshal;
 use crate::core::{FormatError, Input, Inspection, Reader};
+use crate::formats::pickle::calls;
 use crate::formats::pickle::joblib::{self, Follows};
 use crate::formats::pickle::machine::{Fault, Flow, Machine};
 use crate::formats::pickle::ops::{self, code};
@@ -95,10 +96,7 @@ fn is_padding(input: &Input, from: u64, to: u64) -> bool {
 fn next_stream(ctx: &mut Inspection<'_>, input: &Input, from: u64, complete: bool) -> Result<Option<u64>, FormatError> {
     let head = |at: u64| input.read_vec(at, HEAD_BYTES).map_err(|source| FormatError::Io { offset: at, source });
     let here = head(from)?;
-    if complete
-        && (sniff::is_convincing(&here, input.len() - from)
-            || here.starts_with(b"\x80") && sniff::may_be(&here, input.len() - from))
-    {
+    if complete && sniff::may_follow(&here, input.len() - from) {
         return Ok(Some(from));
     }
     let mut at = from + u64::from(!complete);
@@ -118,7 +116,7 @@ fn next_stream(ctx: &mut Inspection<'_>, input: &Input, from: u64, complete: boo
                 return Ok(None);
             }
             ctx.work(64)?;
-            if sniff::is_convincing(&head(place)?, input.len() - place) {
+            if sniff::imports_something(&head(place)?, input.len() - place) {
                 return Ok(Some(place));
             }
         }
@@ -249,6 +247,9 @@ fn array(
             Ok(Some(inner))
         }
         Ok(Follows::Elsewhere(file)) => {
+            if file.contains(['/', '\\']) {
+                ctx.find(&rules::UNEXPECTED_CALL, at, format!("reads its array from outside its folder: {file}"));
+            }
             ctx.link(LinkKind::ExternalData, &file);
             Ok(None)
         }
@@ -283,6 +284,9 @@ fn collect(machine: &Machine<'_>, facts: &mut Facts) {
     facts.sklearn_version.clone_from(&machine.sklearn_version);
     facts.storages.clone_from(&machine.storages);
     facts.globals = machine.names.iter().filter(|n| n.imported).take(GLOBALS_MAX).map(|n| n.full()).collect();
+    facts.joblib_arrays += u64::from(machine.names.iter().any(|n| {
+        n.imported && facts.joblib_arrays == 0 && n.module.contains("joblib") && calls::is_joblib_wrapper(&n.name)
+    }));
     facts.estimator = machine
         .names
         .iter()
@@ -297,8 +301,7 @@ fn collect(machine: &Machine<'_>, facts: &mut Facts) {
 
 /// Turns what the machine saw into findings.
 fn report(ctx: &mut Inspection<'_>, input: &Input, machine: &mut Machine<'_>, facts: &Facts) {
-    for (at, name) in std::mem::take(&mut machine.code_types) {
-        let shown = machine.shown(name);
+    for (at, _, shown) in std::mem::take(&mut machine.code_types) {
         machine.alert(&rules::DANGEROUS_CODE, at, format!("looks up a type that makes code, for nothing: {shown}"));
     }
     for alert in &machine.alerts {
@@ -320,23 +323,38 @@ fn report(ctx: &mut Inspection<'_>, input: &Input, machine: &mut Machine<'_>, fa
     if let Some((at, what)) = &machine.broken {
         ctx.find(&rules::BROKEN, *at, format!("after {} opcodes: {what}", facts.opcodes));
     }
-    for (at, bytes) in &machine.loaded {
-        if let Some((bytes, _)) = bytes.bytes(input, MARSHAL_BYTES_MAX) {
-            marshal::inspect(ctx, &bytes, &format!("constant loaded at {at}"));
-        }
-    }
-    for content in &machine.torch_files {
-        if let Some((_, start, len)) = content.span(input, 0)
-            && let Some(file) = input.slice(start, len)
-        {
-            ctx.child(&format!("tensor at {start}.pt"), &file);
+    loaded(ctx, machine);
+    let mut tensors = Vec::new();
+    for value in &machine.torch_files {
+        if let Some((at, file)) = machine.constant(*value) {
+            tensors.push(at);
+            ctx.child(&format!("tensor at {at}.pt"), &file);
         }
     }
     for payload in std::mem::take(&mut machine.payloads) {
-        if machine.torch_files.iter().any(|t| t.at() == payload.at) {
+        if tensors.contains(&payload.at) {
             continue;
         }
         if let Err(error) = nested::inspect(ctx, input, &payload) {
+            ctx.stopped(&error);
+        }
+    }
+}
+
+/// Constants given to functions that load them.
+fn loaded(ctx: &mut Inspection<'_>, machine: &mut Machine<'_>) {
+    for value in std::mem::take(&mut machine.loaded) {
+        let Some((at, content)) = machine.constant(value) else { continue };
+        let bytes = content.head(MARSHAL_BYTES_MAX).unwrap_or_default();
+        if marshal::inspect(ctx, &bytes, &format!("constant at {at}")) {
+            continue;
+        }
+        machine.payloads.retain(|p| p.at != at);
+        let head = bytes.get(..HEAD_BYTES).unwrap_or(&bytes);
+        if !sniff::is_convincing(head, content.len()) && !sniff::may_follow(head, content.len()) {
+            continue;
+        }
+        if let Err(error) = nested::inspect_loaded(ctx, &content, at) {
             ctx.stopped(&error);
         }
     }

@@ -48,6 +48,10 @@ pub fn by_module(module: &str, name: &str) -> Option<Standing> {
             if tree.any {
                 return Some(Standing::Rebuild);
             }
+            // Cython's rebuilding functions are as many as its classes.
+            if (tree.classes || tree.instances) && name.starts_with("__pyx_unpickle_") {
+                return Some(Standing::Rebuild);
+            }
             if tree.classes && is_class_name(name) {
                 return Some(Standing::Class);
             }
@@ -191,6 +195,7 @@ mod tests {
                     "functions",
                     "classes functions",
                     "instances",
+                    "instances functions",
                     "any"
                 ]
                 .contains(&mark),

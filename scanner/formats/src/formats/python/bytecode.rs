@@ -34,6 +34,6 @@ pub(super) fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), For
         ctx.find(&rules::SOURCELESS, 0, "compiled code outside the interpreter's cache");
     }
     let offset = code_offset(&bytes).unwrap_or_default();
-    marshal::inspect(ctx, bytes.get(offset..).unwrap_or_default(), "compiled code");
+    marshal::inspect_module(ctx, bytes.get(offset..).unwrap_or_default(), "compiled code");
     Ok(())
 }

@@ -52,7 +52,7 @@ pub fn report(ctx: &mut Inspection<'_>, header: &Header, complete: bool) {
     }
     ctx.fact("tensor_count", header.tensors.len() as u64);
     // Packed weights have fewer elements than parameters.
-    if elements > 0 && !quantization.is_some_and(|q| q != "fp8") {
+    if elements > 0 && quantization.is_none_or(|q| q == "fp8") {
         ctx.fact("parameters", elements);
     }
     if !types.is_empty() {

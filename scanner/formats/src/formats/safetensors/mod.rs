@@ -34,8 +34,7 @@ const LENGTH_BYTES: u64 = 8;
 
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
     let Some(length) = sniff.u64_le(0) else { return Confidence::No };
-    let fits = length >= 2
-        && length <= HEADER_BYTES_MAX
+    let fits = (2..=HEADER_BYTES_MAX).contains(&length)
         && length.checked_add(LENGTH_BYTES).is_some_and(|end| end <= sniff.len);
     let object = sniff.head.get(8..).and_then(|h| h.strip_prefix(b"{")).map(<[u8]>::trim_ascii_start);
     let object = object.is_some_and(|rest| matches!(rest.first(), Some(b'"' | b'}')));
@@ -45,6 +44,8 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
         // A length that lies, or a header that starts otherwise.
         (true, false) if named => Confidence::Likely,
         (false, true) if named => Confidence::Plausible,
+        // JSON that some other program saved under this name.
+        _ if named && sniff.text().starts_with(b"{") => Confidence::Plausible,
         // Broken off inside the header.
         (true, false) if length <= HEADER_BYTES_MAX && sniff.contains(b"\"data_offsets\"") => Confidence::Likely,
         _ => Confidence::No,
@@ -97,7 +98,7 @@ fn archive_at_end(ctx: &mut Inspection<'_>, input: &Input, tensors: &[header::Te
         return;
     }
     let archive = input.tail_from(listing.prefix_bytes);
-    let whole_tensor = tensors.last().is_some_and(|t| t.end - t.begin == archive.len());
+    let whole_tensor = tensors.last().is_some_and(|t| t.end.checked_sub(t.begin) == Some(archive.len()));
     if !whole_tensor {
         ctx.find(
             &rules::ALSO_ARCHIVE,

@@ -31,6 +31,7 @@ pub const ALL: &[&Rule] = &[
     &jinja::rules::INVISIBLE_TEXT,
     &jinja::rules::ENCODED_BLOB,
     &jinja::rules::TOO_COMPLEX,
+    &jinja::rules::UNFINISHED,
     &tensors::rules::PROGRAM,
     &tensors::rules::ARCHIVE,
     &tensors::rules::HIDDEN_TEXT,

@@ -41,7 +41,7 @@ fn honest_files_are_clean_and_described() {
     assert_eq!(outcome.metadata["framework"], "pt");
     assert_eq!(outcome.metadata["dtypes"]["BF16"], 1);
     let end = honest().len() as u64;
-    assert_eq!(outcome.opaque, [end - 22..end]);
+    assert_eq!((outcome.opaque[0].start, outcome.opaque[0].end), (end - 22, end));
 }
 
 #[test]
@@ -140,6 +140,8 @@ fn an_archive_at_the_end_is_seen_even_inside_the_data() {
     data.extend(zip);
     let header = format!("{{{}}}", entry("w", "U8", &format!("[{}]", data.len()), 0, data.len() as u64));
     assert!(rules(&inspect_bytes(NAME, &file(&header, &data))).contains(&"safetensors-also-archive"));
+    let reversed = format!("{{{}}}", entry("w", "U8", "[4]", 99, 0));
+    assert!(rules(&inspect_bytes(NAME, &file(&reversed, &data))).contains(&"safetensors-also-archive"));
 }
 
 #[test]

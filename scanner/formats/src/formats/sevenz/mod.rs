@@ -1,5 +1,7 @@
 //! 7z archives (7-Zip, `7zFormat.txt`).
 
+mod header;
+
 use std::io::{self, Read, Seek, SeekFrom};
 
 use sevenz_rust2::{ArchiveReader, Password};
@@ -9,7 +11,7 @@ use crate::codec::archive::rules::{self, UNDER_MODEL_NAME};
 use crate::codec::archive::{self, Kind, Survey};
 use crate::codec::stream;
 use crate::core::{
-    Confidence, FileName, FormatError, FormatSpec, Input, Inspection, Interest, Reader, Recognise, Scope, Sniff,
+    Confidence, FileName, FormatError, FormatSpec, Input, Inspection, Interest, Recognise, Scope, Sniff,
 };
 
 /// Registry entry.
@@ -35,9 +37,6 @@ const RULES: &[&Rule] = &[
     &rules::DEVICE,
 ];
 
-const SIGNATURE: &[u8] = b"7z\xbc\xaf\x27\x1c";
-/// Largest table of contents read, packed or not.
-const HEADER_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of an entry looked at to tell what it is.
 const PEEK_BYTES: usize = 4096;
 /// Largest entry unpacked whole: it is held in memory.
@@ -47,7 +46,7 @@ const KEPT_BACK_MAX: usize = 1000;
 const KEPT_BACK_BYTES_MAX: usize = 16 << 20;
 
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
-    if sniff.starts_with(SIGNATURE) { Confidence::Likely } else { Confidence::No }
+    if sniff.starts_with(header::SIGNATURE) { Confidence::Likely } else { Confidence::No }
 }
 
 /// Whether a name is that of a file which PyTorch or pickle would load.
@@ -73,11 +72,12 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
         let detail = format!("`{}` is a 7z archive", ctx.name().as_str());
         ctx.find(&UNDER_MODEL_NAME, 0, detail);
     }
-    check_start_header(input)?;
+    header::check(input)?;
     let mut archive = match ArchiveReader::new(SeekableInput { input: input.clone(), at: 0 }, Password::empty()) {
         Ok(archive) => archive,
         Err(error) => return refused(ctx, &error),
     };
+    header::check_blocks(archive.archive())?;
     archive.set_thread_count(1);
     let mut survey = Survey::default();
     for entry in &archive.archive().files {
@@ -111,24 +111,6 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
         (None, Err(error)) => refused(ctx, &error),
         (None, Ok(())) => Ok(()),
     }
-}
-
-/// The library reserves the table of contents before it reads it; its size
-/// stands in the file (`7zFormat.txt`, "SignatureHeader").
-fn check_start_header(input: &Input) -> Result<(), FormatError> {
-    let mut r = Reader::new(input);
-    r.magic(SIGNATURE)?;
-    r.skip(6, "version and checksum")?;
-    let offset = r.u64_le("next header offset")?;
-    let size = r.u64_le("next header size")?;
-    if size > HEADER_BYTES_MAX {
-        return Err(FormatError::limit("sevenz_header_bytes_max", HEADER_BYTES_MAX));
-    }
-    let end = offset.checked_add(size).and_then(|end| end.checked_add(32));
-    if end.is_none_or(|end| end > input.len()) {
-        return Err(FormatError::truncated("next header", r.position()));
-    }
-    Ok(())
 }
 
 /// What the library refuses is encrypted, damaged, or packed in a way it does

@@ -11,7 +11,7 @@ const PEEK_BYTES: usize = 4096;
 /// Largest JSON document read to see whether it is a model's.
 const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 /// Most entries kept back until it is known whether a model lies beside them.
-const KEPT_BACK_MAX: usize = 10_000;
+const KEPT_BACK_MAX: usize = 4096;
 /// Most bytes of them, where the archive is compressed.
 const KEPT_BACK_BYTES_MAX: u64 = 16 << 20;
 /// Examples named in one finding.

@@ -128,10 +128,10 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn judge<'b>(
+    fn judge(
         &self,
         ctx: &mut Inspection<'_>,
-        call: &'b Call,
+        call: &Call,
         function: Option<&str>,
         reported: &mut BTreeMap<(String, &'static str), u64>,
     ) {

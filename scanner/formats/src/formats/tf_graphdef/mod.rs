@@ -15,7 +15,7 @@ pub(super) mod recognise;
 pub(super) mod rules;
 mod text;
 
-use crate::codec::protobuf::Message;
+use crate::codec::protobuf::{DEPTH_MAX, Message};
 use crate::core::{FormatError, FormatSpec, Input, Inspection, Recognise, Scope};
 
 pub(super) use judge::report;
@@ -43,6 +43,9 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
         let walked = graphs.read(ctx, input);
         report(ctx, &graphs.graphs);
         return walked;
+    }
+    if recognise::nesting(&head) > DEPTH_MAX {
+        return Err(FormatError::limit("protobuf_depth_max", DEPTH_MAX.into()));
     }
     let mut graph = MetaGraph::new(input);
     let whole = Message::whole(input);

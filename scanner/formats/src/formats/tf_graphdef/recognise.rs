@@ -1,4 +1,4 @@
-use crate::codec::protobuf::{Peek, PeekedValue, is_identifier, is_text};
+use crate::codec::protobuf::{DEPTH_MAX, Peek, PeekedValue, is_identifier, is_text};
 use crate::core::{Confidence, Sniff};
 
 use super::ops;
@@ -16,6 +16,7 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
         Some(Marks { known_ops: 1.., .. }) => Confidence::Likely,
         Some(Marks { nodes: 1.., .. }) if named => Confidence::Plausible,
         Some(Marks { functions: 1.., .. }) => Confidence::Likely,
+        _ if named && nesting(sniff.head) > DEPTH_MAX => Confidence::Plausible,
         _ => Confidence::No,
     }
 }
@@ -29,9 +30,10 @@ pub struct Marks {
     functions: u32,
 }
 
-/// `None` if some field is not one of a `GraphDef`.
+/// `None` if some field is not one of a `GraphDef` and no node speaks for it.
 fn graph_marks(head: &[u8]) -> Option<Marks> {
     let mut marks = Marks::default();
+    let mut foreign = false;
     for (seen, field) in Peek::new(head).enumerate() {
         match (field.number, field.value) {
             (1, PeekedValue::Bytes(node, _)) => match node_op(node) {
@@ -41,17 +43,16 @@ fn graph_marks(head: &[u8]) -> Option<Marks> {
                 }
                 // A node may be cut where the head ends.
                 None if seen > 0 && marks.nodes > 0 && Peek::new(node).count() < 2 => {}
-                None => return None,
+                None => foreign = true,
             },
             (2, PeekedValue::Bytes(library, _)) => marks.functions += u32::from(is_function_library(library)),
             (3, PeekedValue::Varint(_)) => {}
             (4 | 5, PeekedValue::Bytes(..)) => {}
-            // Whatever is appended to a graph does not make it another.
-            _ if marks.known_ops > 0 => return Some(marks),
-            _ => return None,
+            // Decoders step over fields they do not know.
+            _ => foreign = true,
         }
     }
-    Some(marks)
+    (!foreign || marks.known_ops > 0).then_some(marks)
 }
 
 /// Whether `head` is the start of a `GraphDef` with an operator known.
@@ -59,16 +60,35 @@ pub fn is_graph_def(head: &[u8]) -> bool {
     graph_marks(head).is_some_and(|m| m.known_ops > 0 || m.functions > 0)
 }
 
-/// The operator of a `NodeDef` that starts with name and operator, as all
-/// writers write it.
+/// The operator of a `NodeDef`, in whatever order its fields are.
 fn node_op(node: &[u8]) -> Option<&str> {
-    let mut fields = Peek::new(node);
-    let name = fields.next()?.whole(1)?;
-    let op = fields.next()?.whole(2)?;
+    let (mut name, mut op) = (None, None);
+    for field in Peek::new(node) {
+        match (field.number, field.value) {
+            (1, PeekedValue::Bytes(text, true)) => name = Some(text),
+            (2, PeekedValue::Bytes(text, true)) => op = Some(text),
+            (3..=7, PeekedValue::Bytes(..)) => {}
+            _ => return None,
+        }
+    }
+    let (name, op) = (name?, op?);
     let named =
         !name.is_empty() && name.iter().all(|b| b.is_ascii_graphic() || *b == b' ') && !name.ends_with(b".proto");
     let fits = named && op.len() <= OP_BYTES_MAX && is_identifier(op);
     fits.then(|| std::str::from_utf8(op).ok())?
+}
+
+/// Levels of nested messages, each the whole of the one around it: a bomb for
+/// decoders that recurse.
+pub fn nesting(head: &[u8]) -> u32 {
+    let (mut levels, mut body) = (0, head);
+    while let Some(inner) =
+        Peek::new(body).next().and_then(|f| f.body(f.number)).filter(|inner| inner.len() < body.len())
+    {
+        levels += 1;
+        body = inner;
+    }
+    levels
 }
 
 /// `FunctionDefLibrary`: a function with a signature with a name.

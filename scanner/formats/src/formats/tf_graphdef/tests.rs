@@ -57,7 +57,7 @@ fn functions_are_searched_too() {
 fn graphs_inside_constants_are_inspected() {
     let inner = graph(&write_file());
     let outer = graph(&[text_constant("g", &inner), node("d", "DatasetFromGraph", &["g"], &[])]);
-    assert_eq!(rules_of(&outer), ["tf-file-write"]);
+    assert_eq!(rules_of(&outer), ["tf-file-write", "tf-dataset-read"]);
     let packed = [crate::codec::protobuf::testing::varint(inner.len() as u64), inner].concat();
     let tensor = [int(1, 7), bytes(4, packed)].concat();
     let content = graph(&[node("g", "Const", &[], &[attribute("value", bytes(8, tensor))])]);
@@ -123,6 +123,19 @@ fn text_graphs_read_like_binary_ones() {
     assert_eq!(found, ["tf-file-write", "tf-python-op"]);
     assert!(outcome.findings.iter().any(|f| f.detail.contains("WriteFile(\"/tmp/x\"")));
     survives_damage("graph.pbtxt", text.as_bytes());
+}
+
+#[test]
+fn order_and_unknown_fields_hide_nothing() {
+    let turned = [bytes(3, "text"), bytes(2, "WriteFile"), bytes(1, "w")].concat();
+    let content = [bytes(99, "unknown"), int(3, 0), graph(&[turned])].concat();
+    assert_eq!(rules_of(&content), ["tf-file-write"]);
+}
+
+#[test]
+fn nesting_that_decoders_refuse_is_unknown() {
+    let bomb = (0..1500).fold(Vec::new(), |inner, _| bytes(1, inner));
+    assert_eq!(rules_of(&bomb), ["limit-reached"]);
 }
 
 #[test]

@@ -32,7 +32,8 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
     if is_keras_metadata(sniff.head) {
         return Confidence::Likely;
     }
-    let named = sniff.name.as_str() == "saved_model.pb" && sniff.starts_with(b"\x08\x01\x12");
+    // The loader opens this name alone, and takes fields in any order.
+    let named = sniff.name.as_str() == "saved_model.pb" && Peek::new(sniff.head).next().is_some();
     if named { Confidence::Plausible } else { Confidence::No }
 }
 
@@ -117,15 +118,13 @@ fn saved_model(
 /// revived from.
 fn keras_metadata(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let mut graph = MetaGraph::new(input);
-    let mut index = 0;
-    for object in graph.descend(ctx, Message::whole(input), &[1])? {
+    for (index, object) in (0..).zip(graph.descend(ctx, Message::whole(input), &[1])?) {
         if index >= OBJECTS_MAX {
             return Err(FormatError::limit("keras_objects_max", OBJECTS_MAX));
         }
         for config in graph.descend(ctx, object, &[5])? {
             super::tf_graphdef::inspect_config(&mut graph, ctx, config, index)?;
         }
-        index += 1;
     }
     Ok(())
 }

@@ -87,9 +87,10 @@ fn streams(ctx: &mut Inspection<'_>, content: &Input, between: Between) -> Resul
 }
 
 /// After `(key, location, type)`: the number of elements and the elements.
+/// The last pickle, a list of views, names no type and nothing follows it.
 fn skip_storage(r: &mut Reader<'_>, facts: &pickle::Facts) -> Result<(), FormatError> {
+    let Some(kind) = facts.globals.iter().rev().find_map(|g| g.strip_suffix("Storage")) else { return Ok(()) };
     let elements = r.u64_le("storage elements")?;
-    let kind = facts.globals.iter().rev().find_map(|g| g.strip_suffix("Storage")).unwrap_or_default();
     let element_bytes = match kind.rsplit('.').next().unwrap_or_default() {
         "Double" | "Long" => 8,
         "Half" | "Short" | "BFloat16" => 2,

