@@ -20,7 +20,27 @@ pub const STACKS: &str = include_str!("stacks.txt");
 
 /// The text of every table and rule here, for digests over all that decides.
 pub fn tables() -> impl Iterator<Item = &'static str> {
-    YARA.iter().map(|(_, text)| *text)
+    let tables = [
+        pickle::ALLOW,
+        pickle::DENY,
+        pickle::STDLIB,
+        pickle::WORDS,
+        marshal::NAMES,
+        marshal::TEXTS,
+        keras::CLASSES,
+        keras::ALIASES,
+        keras::FUNCTIONS,
+        keras::UNSAFE,
+        keras::MODULES,
+        keras::BUILTINS,
+        keras::OPERATIONS,
+        ONNX_OPERATORS,
+        ONNX_DOMAINS,
+        ONNX_EXTENSIONS,
+        TENSORFLOW_REACHING_OPS,
+        TENSORFLOW_KNOWN_OPS,
+    ];
+    YARA.iter().map(|(_, text)| *text).chain(tables)
 }
 
 /// Names that pickles import.

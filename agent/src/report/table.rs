@@ -57,15 +57,10 @@ fn artifact(out: &mut impl Write, artifact: &Artifact) -> io::Result<()> {
 fn finding(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
     let (style, dim) = (severity_style(finding.severity), dim());
     writeln!(out, "  {style}{:8}{style:#} {} {dim}[{}]{dim:#}", finding.severity, finding.title, finding.rule)?;
-    let mut place = String::new();
-    if let Some(member) = &finding.member {
-        place.push_str(&format!("in {} ", Shown(member)));
-    }
-    if let Some(offset) = finding.offset {
-        place.push_str(&format!("at byte {offset}: "));
-    } else if !place.is_empty() {
-        place.push_str(": ");
-    }
+    let member = finding.member.as_deref().map(|m| format!("in {}", Shown(m)));
+    let offset = finding.offset.map(|o| format!("at byte {o}"));
+    let place: Vec<String> = member.into_iter().chain(offset).collect();
+    let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(" ")) };
     writeln!(out, "{}", wrapped(&format!("{place}{}", Shown(&finding.detail)), "           "))
 }
 

@@ -69,7 +69,7 @@ fn wanted(outcome: &Outcome, job: &Job) -> bool {
         Reason::Named | Reason::Linked => true,
         Reason::Companion => !outcome.findings.is_empty(),
         // Python's own path files are not models, whatever PyTorch calls its.
-        Reason::Found if outcome.format == Some("startup-hook") => false,
+        Reason::Found if is_companion(outcome) && job.name.ends_with(".pth") => false,
         Reason::Found if is_companion(outcome) => outcome.is_model,
         Reason::Found => {
             outcome.is_model

@@ -4,12 +4,14 @@
 pub mod archive;
 pub mod config;
 pub mod decompress;
+pub mod flatbuffers;
 pub mod hdf5;
 pub mod indicators;
 pub mod jinja;
 pub mod json;
 pub mod location;
 pub mod marshal;
+pub mod msgpack;
 pub mod protobuf;
 pub mod python;
 mod python_json;

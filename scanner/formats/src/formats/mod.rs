@@ -16,6 +16,8 @@ mod darknet;
 mod diffusers;
 mod edge_blob;
 mod executable;
+mod executorch;
+mod flax_msgpack;
 mod ggml;
 mod gguf;
 pub mod hdf5;
@@ -25,12 +27,15 @@ pub mod keras_config;
 mod keras_h5;
 mod keras_zip;
 mod lightgbm;
+mod litertlm;
 pub(crate) mod llamafile;
 mod mlc;
 mod mlflow;
+mod mnn;
 mod model_card;
 mod model_signing;
 mod modelfile;
+mod mxnet;
 mod ncnn;
 mod nemo;
 mod npy;
@@ -38,6 +43,7 @@ mod npz;
 mod oci;
 mod onnx;
 mod openvino;
+mod ort;
 mod paddle;
 pub mod pickle;
 mod pmml;
@@ -45,6 +51,7 @@ mod python;
 mod pytorch_legacy;
 mod pytorch_zip;
 mod rar;
+mod rds;
 mod requirements;
 mod rknn;
 mod safetensors;
@@ -59,6 +66,7 @@ mod tf_checkpoint;
 mod tf_graphdef;
 mod tf_savedmodel;
 mod tfhub;
+mod tflite;
 mod tokenizer;
 mod torch7;
 mod torch_export;
@@ -66,6 +74,7 @@ mod torch_package;
 mod torch_tar;
 mod torchscript;
 mod torchserve_mar;
+mod xgboost;
 mod xml;
 mod yaml_config;
 mod zip;
@@ -127,6 +136,16 @@ pub static FORMATS: &[&FormatSpec] = &[
     &lightgbm::FORMAT,
     &openvino::FORMAT,
     &pmml::FORMAT,
+    &xgboost::FORMAT,
+    &mxnet::FORMAT,
+    &mxnet::SYMBOL,
+    &flax_msgpack::FORMAT,
+    &rds::FORMAT,
+    &tflite::FORMAT,
+    &ort::FORMAT,
+    &executorch::FORMAT,
+    &litertlm::FORMAT,
+    &mnn::FORMAT,
     &darknet::FORMAT,
     &ncnn::FORMAT,
     &rknn::FORMAT,

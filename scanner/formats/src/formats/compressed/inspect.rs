@@ -69,6 +69,10 @@ fn unpack(ctx: &mut Inspection<'_>, input: &Input, codec: Codec, name: &str) -> 
     let noting = Rc::clone(&trailing);
     let (content, stopped) = stream::unpack(ctx, move || codec.open_noting(packed.clone(), Rc::clone(&noting)))?;
     let child = ctx.child(name, &content);
+    // R compresses its objects by itself: to its users the file is the object.
+    if child.format == Some("r-rds") {
+        ctx.refine_format("r-rds");
+    }
     if is_compressed(child.format) && content.len() > NESTED_BYTES_MIN.max(input.len().saturating_mul(NESTED_RATIO_MAX))
     {
         ctx.find(

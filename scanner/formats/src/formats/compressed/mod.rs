@@ -32,11 +32,11 @@ macro_rules! compressed {
 
 compressed! {
     /// RFC 1952.
-    GZIP "gzip" "gzip file" &["gz", "tgz"], Codec::Gzip, gzip;
+    GZIP "gzip" "gzip file" &["gz", "tgz", "rds", "rda", "rdata", "robj"], Codec::Gzip, gzip;
     /// bzip2 1.0.
-    BZIP2 "bzip2" "bzip2 file" &["bz2", "tbz", "tbz2"], Codec::Bzip2, bzip2;
+    BZIP2 "bzip2" "bzip2 file" &["bz2", "tbz", "tbz2", "rds", "rda", "rdata"], Codec::Bzip2, bzip2;
     /// The .xz File Format 1.2.1.
-    XZ "xz" "xz file" &["xz", "txz"], Codec::Xz, |s| likely(s.starts_with(b"\xfd7zXZ\0"));
+    XZ "xz" "xz file" &["xz", "txz", "rds", "rda", "rdata"], Codec::Xz, |s| likely(s.starts_with(b"\xfd7zXZ\0"));
     /// LZMA SDK, "LZMA file format".
     LZMA "lzma" "LZMA file" &["lzma"], Codec::Lzma, lzma;
     /// RFC 8878.

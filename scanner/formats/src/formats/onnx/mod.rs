@@ -6,10 +6,10 @@
 
 mod graph;
 mod model;
-mod operators;
+pub(super) mod operators;
 mod recognise;
 mod report;
-mod rules;
+pub(super) mod rules;
 mod tensor;
 
 use crate::core::{FormatError, FormatSpec, Input, Inspection, Recognise, Scope};

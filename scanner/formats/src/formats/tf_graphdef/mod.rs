@@ -10,7 +10,7 @@ mod judge;
 mod metagraph;
 mod node;
 mod objects;
-mod ops;
+pub(super) mod ops;
 pub(super) mod recognise;
 pub(super) mod rules;
 mod text;
