@@ -69,9 +69,12 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let head = input.head(4096).map_err(|source| FormatError::Io { offset: 0, source })?;
     match kind(&head, input.len(), ctx.name()) {
         Some(Kind::Bytecode) => bytecode::inspect(ctx, input),
-        Some(Kind::PathFile) => Ok(()),
+        Some(Kind::PathFile) => path_file::inspect(ctx, input),
         _ => {
             let trust = trust_of(ctx.name());
+            if is_startup_hook(ctx.name()) {
+                ctx.find(&rules::STARTUP_HOOK, 0, "Python imports a module of this name whenever it starts");
+            }
             read(ctx, input, |ctx, source| inspect_source(ctx, source, trust))
         }
     }
@@ -107,7 +110,6 @@ fn trust_of(name: &FileName) -> Trust {
         "loader.py",
         "sitecustomize.py",
         "usercustomize.py",
-        "conftest.py",
     ];
     let name = name.as_str();
     if name == "setup.py" {
@@ -117,6 +119,10 @@ fn trust_of(name: &FileName) -> Trust {
     } else {
         Trust::Beside
     }
+}
+
+fn is_startup_hook(name: &FileName) -> bool {
+    matches!(name.as_str(), "sitecustomize.py" | "usercustomize.py")
 }
 
 /// Inspects `source`, which is the current content.

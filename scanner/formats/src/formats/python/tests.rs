@@ -30,15 +30,19 @@ fn installers_and_scripts_may_do_more() {
 
 #[test]
 fn path_files_are_told_from_checkpoints() {
-    let outcome = inspect_bytes("x.pth", b"/opt/lib\n../src\n");
+    let honest = b"import os; var = 'X'; enabled = os.environ.get(var, 'local') == 'local'; enabled and __import__('_distutils_hack').add_shim();\n";
+    let outcome = inspect_bytes("distutils-precedence.pth", honest);
     assert_eq!((outcome.format, verdict(&outcome)), (Some("python-source"), Verdict::Clean));
+    assert_eq!(verdict(&inspect_bytes("x.pth", b"/opt/lib\n../src\n")), Verdict::Clean);
+    let evil = inspect_bytes("x.pth", b"import os; os.system('id')\n");
+    assert_eq!(verdict(&evil), Verdict::Malicious);
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
     assert_eq!(rules(&inspect_bytes("x.pth", pointer)), ["lfs-pointer"]);
-    assert_eq!(inspect_bytes("x.pth", b"/opt\0/lib\n").format, None);
 }
 
 #[test]
-fn odd_encodings_are_suspicious() {
+fn startup_hooks_and_odd_encodings_are_suspicious() {
+    assert_eq!(rules(&inspect_bytes("sitecustomize.py", b"x = 1\n")), ["python-startup-hook"]);
     assert_eq!(rules(&inspect_bytes("x.py", b"# -*- coding: utf-7 -*-\nx = 1\n")), ["python-odd-encoding"]);
     assert_eq!(verdict(&inspect_bytes("x.py", b"# -*- coding: utf-8 -*-\nx = 1\n")), Verdict::Clean);
 }
@@ -54,4 +58,5 @@ fn bytecode_is_recognised_by_its_header() {
 #[test]
 fn damage_is_survived() {
     survives_damage("x.py", b"import os as o\ndef f(a=1):\n  return o.system(f'{a!r}' + \"x\"[::-1])\nf()\n");
+    survives_damage("x.pth", b"import os; os.path\n/x\n");
 }
