@@ -325,7 +325,7 @@ def _torch7(c):
     def text(value):
         return struct.pack("<i", len(value)) + value
 
-    function = struct.pack("<ii", 8, 1) + text(b"\x1bLua" + b"weighbridge-marker") + struct.pack("<i", 0)
+    function = struct.pack("<ii", 8, 2) + text(b"\x1bLua" + b"weighbridge-marker") + struct.pack("<i", 0)
     c.malicious("torch7/lua-function.t7", struct.pack("<iii", 3, 1, 1) + struct.pack("<i", 2) + text(b"hook") + function, ["torch7"], None, "Lua bytecode in a table", (*BAD, "unknown"))
     c.malicious("torch7/python-beside/model.t7", struct.pack("<ii", 4, 1) + text(b"V 1") + text(b"nn.MarkerModule"), ["torch7"], None, "an unknown class", (*BAD, "unknown"))
     c.companion("malicious/torch7/python-beside/init.py", PYTHON_FILE)

@@ -132,7 +132,9 @@ def _python_files(c):
         "long-blank-line": "import os" + " " * 3000 + f"; os.system('{COMMAND}')\n",
     }
     for name, body in bodies.items():
-        c.malicious(f"hf-python/{name}/modeling_marker.py", body, [], None, "Python beside a model", BAD)
+        # The pickle is a constant that anybody can read.
+        accepted = (*BAD, "clean") if name == "pickle-loads" else BAD
+        c.malicious(f"hf-python/{name}/modeling_marker.py", body, [], None, "Python beside a model", accepted)
         c.companion(f"malicious/hf-python/{name}/config.json", json.dumps({"model_type": "marker", "auto_map": {"AutoModel": "modeling_marker.Model"}}))
 
 

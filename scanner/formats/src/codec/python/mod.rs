@@ -18,6 +18,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use noted::Place;
 use walk::{Known, Walker};
 
@@ -147,6 +149,31 @@ impl Analysis {
     }
 }
 
+/// `source` with letters that Python takes for ASCII ones in names written as
+/// such: full-width and mathematical forms (PEP 3131: names are compared in
+/// normal form KC). Texts and comments may change with them, which hides
+/// nothing.
+fn folded(source: &str) -> Cow<'_, str> {
+    let fold = |c: char| {
+        let code = u32::from(c);
+        let ascii = match code {
+            0xff10..=0xff19 | 0xff21..=0xff3a | 0xff3f | 0xff41..=0xff5a => code - 0xfee0,
+            // Bold, italic, script, Fraktur, double-struck, sans-serif, monospace:
+            // thirteen alphabets of capitals and small letters.
+            0x1d400..=0x1d6a3 => {
+                let letter = (code - 0x1d400) % 52;
+                if letter < 26 { u32::from('A') + letter } else { u32::from('a') + letter - 26 }
+            }
+            _ => return c,
+        };
+        char::from_u32(ascii).unwrap_or(c)
+    };
+    if source.is_ascii() || source.chars().all(|c| fold(c) == c) {
+        return Cow::Borrowed(source);
+    }
+    Cow::Owned(source.chars().map(fold).collect())
+}
+
 /// Analyses `source`. Time and memory are linear in its length, of which at
 /// most [`SOURCE_BYTES_MAX`] is looked at.
 #[must_use]
@@ -155,7 +182,7 @@ pub fn analyse(source: &str) -> Analysis {
     while !source.is_char_boundary(end) {
         end -= 1;
     }
-    let text = source.get(..end).unwrap_or_default();
+    let text = &folded(source.get(..end).unwrap_or_default());
     let budget = text.len().saturating_mul(BUDGET_FACTOR).saturating_add(BUDGET_BASE);
     let nothing = Known::default();
     let mut first = Walker::new(text, &nothing, budget, 0);

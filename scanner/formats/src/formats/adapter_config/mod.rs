@@ -21,10 +21,30 @@ pub static FORMAT: FormatSpec = FormatSpec {
     scope: Scope::Anywhere,
     recognise: Recognise::Json(recognise),
     inspect,
-    rules: &[&rules::BASE_PATH, &rules::BASE_URL],
+    rules: &[&rules::BASE_PATH, &rules::BASE_URL, &rules::FOREIGN_LIBRARY],
 };
 
 /// `peft_type` (peft.utils.PeftType) beside a base model or target modules.
+/// Libraries that hold the base models of honest adapters.
+const LIBRARIES: &[&str] = &[
+    "transformers",
+    "diffusers",
+    "sentence_transformers",
+    "torch",
+    "torchvision",
+    "timm",
+    "peft",
+    "open_clip",
+    "accelerate",
+    "transformers_modules",
+    "nemo",
+    "speechbrain",
+    "unsloth",
+    "trl",
+    "setfit",
+    "gliner",
+];
+
 fn recognise(value: &Value, sniff: &Sniff<'_>) -> Confidence {
     let text = |key: &str| value.get(key).is_some_and(Value::is_string);
     let has = |key: &str| value.get(key).is_some();
@@ -71,6 +91,8 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
         if let Callable::Dangerous(why) = judge(&format!("{library}.{class}")) {
             let detail = format!("auto_mapping: `{library}.{class}` {why}");
             ctx.find(&config::rules::DANGEROUS_CALLABLE, None, detail);
+        } else if !LIBRARIES.contains(&library.split('.').next().unwrap_or_default()) {
+            ctx.find(&rules::FOREIGN_LIBRARY, None, format!("auto_mapping: `{library}.{class}`"));
         }
     }
     inspect_document(ctx, &document)

@@ -13,6 +13,19 @@ pub static BASE_PATH: Rule = Rule {
     references: &["CWE-426"],
 };
 
+/// The class of the base model is imported from a library nobody knows.
+pub static FOREIGN_LIBRARY: Rule = Rule {
+    id: "adapter-foreign-library",
+    severity: Severity::Medium,
+    verdict: Verdict::Suspicious,
+    title: "the adapter names the library to import its base model's class from",
+    what: "`auto_mapping.parent_library` is none of the libraries that hold base models.",
+    why: "PEFT imports that module by its name, and importing runs its code.",
+    false_positives: "Adapters of models defined in a project of their own.",
+    remedy: "Make sure that you know the library before you load the adapter.",
+    references: &["https://huggingface.co/docs/peft/package_reference/auto_class", "CWE-829"],
+};
+
 /// The base model is a URL.
 pub static BASE_URL: Rule = Rule {
     id: "adapter-base-url",

@@ -24,7 +24,9 @@ const SECTIONS: &[&[u8]] = &[b"[net]", b"[network]"];
 fn recognise(sniff: &Sniff<'_>) -> Confidence {
     let text = sniff.text();
     if SECTIONS.iter().any(|s| text.starts_with(s))
-        && (sniff.contains(b"channels=") || sniff.contains(b"[convolutional]"))
+        && [&b"channels="[..], b"batch=", b"width=", b"[convolutional]", b"[connected]"]
+            .iter()
+            .any(|m| sniff.contains(m))
     {
         return Confidence::Likely;
     }

@@ -2,6 +2,7 @@
 
 use crate::codec::protobuf::{Message, Value};
 use crate::core::{FormatError, Inspection};
+use crate::formats::keras_config;
 
 use super::metagraph::MetaGraph;
 use super::node::NAME_BYTES_MAX;
@@ -81,6 +82,9 @@ fn offer(graph: &mut MetaGraph<'_>, name: Option<String>) {
     }
 }
 
+/// Longest configuration of one object, bytes.
+const CONFIG_BYTES_MAX: usize = 16 << 20;
+
 /// Keras writes its layers' configuration as JSON here.
 pub fn inspect_config(
     graph: &mut MetaGraph<'_>,
@@ -91,7 +95,10 @@ pub fn inspect_config(
     if config.prefix(&mut graph.nodes.r, 1, "metadata")? == b"{"
         && let Some(content) = config.slice(graph.nodes.input)
     {
-        ctx.child(&format!("object {index}/config.json"), &content);
+        let bytes = content.head(CONFIG_BYTES_MAX).map_err(|source| FormatError::Io { offset: 0, source })?;
+        ctx.within(&format!("object {index}"), &content, |ctx, _| {
+            keras_config::inspect_part(ctx, &bytes, "metadata").map(drop)
+        })?;
     }
     Ok(())
 }
