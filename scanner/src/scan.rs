@@ -166,7 +166,7 @@ impl Run<'_> {
             drop(receiver);
             weighbridge_discovery::walk(&config.walk, &self);
             self.wait_until_idle();
-            self.second_round();
+            self.second_round(&config.walk.roots);
             self.wait_until_idle();
             queue_closed.store(true, Ordering::Release);
         });
@@ -211,7 +211,9 @@ impl Run<'_> {
     }
 
     /// Files that others name, and companions of models.
-    fn second_round(&self) {
+    fn second_round(&self, roots: &[PathBuf]) {
+        // A file that was named is scanned alone; what lies beside it was not asked for.
+        let walked: Vec<&PathBuf> = roots.iter().filter(|r| r.is_dir()).collect();
         let mut named = Vec::new();
         let mut folders = BTreeMap::new();
         for artifact in &self.state().artifacts {
@@ -224,7 +226,7 @@ impl Run<'_> {
                     named.push((artifact.path.clone(), folder.clone(), link.clone()));
                 }
             }
-            if models::marks_repository(artifact) {
+            if models::marks_repository(artifact) && walked.iter().any(|root| folder.starts_with(root)) {
                 let depth = if models::marks_whole_repository(artifact) { REPOSITORY_DEPTH } else { 0 };
                 let known = folders.entry(folder).or_insert(depth);
                 *known = depth.max(*known);

@@ -38,6 +38,18 @@ fn a_link_or_file_that_was_named_is_scanned() {
 }
 
 #[test]
+fn a_named_file_is_scanned_without_its_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.json");
+    fs::write(&config, r#"{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}"#).unwrap();
+    fs::write(dir.path().join("setup.py"), "import os\nos.system('echo weighbridge-marker')\n").unwrap();
+    let (code, report) = scan(&[config.to_str().unwrap()]);
+    assert_eq!((code, artifacts(&report).count()), (Some(0), 1));
+    let (code, report) = scan(&[dir.path().to_str().unwrap()]);
+    assert_eq!((code, artifacts(&report).count()), (Some(1), 2), "part of the folder's model");
+}
+
+#[test]
 fn hard_links_are_one_file_at_two_paths() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (dir.path().join("a.pkl"), dir.path().join("b.pkl"));

@@ -19,9 +19,10 @@ const NAMES_SHOWN_MAX: usize = 12;
 pub(super) fn layer(walker: &mut Walker<'_, '_>, config: &Value, place: Place<'_>) {
     for key in FUNCTION_KEYS {
         let kind = config.get(format!("{key}_type")).and_then(Value::as_str).unwrap_or_default();
-        match config.get(key) {
+        let value = config.get(key).map(untupled);
+        match value {
             Some(Value::Array(parts)) if parts.first().is_some_and(Value::is_string) => {
-                stored(walker, config.get(key).unwrap_or(&Value::Null), place);
+                stored(walker, value.unwrap_or(&Value::Null), place);
             }
             Some(Value::String(name)) if kind == "function" || kind.is_empty() && is_name(name) && !is_code(name) => {
                 named(walker, config, name, place);
@@ -35,6 +36,12 @@ pub(super) fn layer(walker: &mut Walker<'_, '_>, config: &Value, place: Place<'_
             _ => {}
         }
     }
+}
+
+/// The items of a tuple, which SavedModels spell as an object.
+fn untupled(value: &Value) -> &Value {
+    let is_tuple = value.get("class_name").and_then(Value::as_str) == Some("__tuple__");
+    value.get("items").filter(|_| is_tuple).unwrap_or(value)
 }
 
 /// A function by name: looked up among what the loader has registered, or in

@@ -27,6 +27,9 @@ pub static FORMAT: FormatSpec = FormatSpec {
     rules: rules::ALL,
 };
 
+/// Bytes at the end in which an archive's end record stands (APPNOTE 4.3.16:
+/// 22 bytes and a comment of up to 65,535).
+const ARCHIVE_TAIL_BYTES: usize = 65_557;
 /// Longest header the library reads (`MAX_HEADER_SIZE`).
 const HEADER_BYTES_MAX: u64 = 100_000_000;
 /// Bytes of the length before the header.
@@ -93,6 +96,12 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
 /// A ZIP directory at the end makes the same bytes an archive. Where the
 /// archive is exactly the last tensor, that tensor is one.
 fn archive_at_end(ctx: &mut Inspection<'_>, input: &Input, tensors: &[header::Tensor]) {
+    // An archive that readers find ends with its directory; looking for more
+    // would read every tensor.
+    let tail = input.tail(ARCHIVE_TAIL_BYTES).unwrap_or_default();
+    if memchr::memmem::find(&tail, b"PK\x05\x06").is_none() {
+        return;
+    }
     let Ok(listing) = Listing::read(input) else { return };
     if listing.members.is_empty() {
         return;
