@@ -116,7 +116,7 @@ fn batch(candidates: &Receiver<Candidate>) -> VecDeque<Candidate> {
 const PATIENCE: Duration = Duration::from_millis(2);
 
 struct Worker {
-    process: Child,
+    process: Option<Child>,
     socket: UnixStream,
     silence_max: Duration,
 }
@@ -135,7 +135,7 @@ impl Worker {
             .stderr(Stdio::null())
             .spawn()
             .map_err(describe)?;
-        let worker = Self { process, socket: ours, silence_max: config.silence_max };
+        let worker = Self { process: Some(process), socket: ours, silence_max: config.silence_max };
         worker.socket.set_read_timeout(Some(config.silence_max)).map_err(describe)?;
         worker.socket.set_write_timeout(Some(config.silence_max)).map_err(describe)?;
         protocol::send(&worker.socket, &config.start, &[]).map_err(describe)?;
@@ -194,18 +194,21 @@ impl Worker {
         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
             return format!("the worker gave no sign of life for {} seconds", self.silence_max.as_secs());
         }
-        match self.process.wait() {
-            Ok(status) => format!("the worker died ({status})"),
-            Err(_) => format!("the worker could not be reached: {error}"),
+        match self.process.as_mut().map(Child::wait) {
+            Some(Ok(status)) => format!("the worker died ({status})"),
+            _ => format!("the worker could not be reached: {error}"),
         }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Already dead is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(mut process) = self.process.take() {
+            // Already dead is as good. Tearing its memory down takes the kernel
+            // milliseconds that nobody need wait for.
+            let _ = process.kill();
+            std::thread::spawn(move || process.wait());
+        }
     }
 }
 
