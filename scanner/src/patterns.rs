@@ -127,7 +127,14 @@ pub struct PatternScanner<'r>(RefCell<yara_x::Scanner<'r>>);
 impl ContentScanner for PatternScanner<'_> {
     fn scan(&self, window: &[u8], _base: u64, _total: u64) -> Vec<ContentMatch> {
         let mut scanner = self.0.borrow_mut();
-        let Ok(results) = scanner.scan(window) else { return Vec::new() };
+        let results = match scanner.scan(window) {
+            Ok(results) => results,
+            // A check that could not run is not a pass.
+            Err(e) => {
+                let finding = Finding::new(&crate::rules::PATTERN_SEARCH_FAILED, e.to_string()).at(0);
+                return vec![ContentMatch { finding }];
+            }
+        };
         let mut out = Vec::new();
         for rule in results.matching_rules() {
             let mut hit = finding(rule.identifier(), rule.metadata());

@@ -3,7 +3,7 @@
 use weighbridge_types::{Rule, Severity, Verdict};
 
 /// All of them, for `weighbridge rules`.
-pub static ALL: &[&Rule] = &[&INSPECTION_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK];
+pub static ALL: &[&Rule] = &[&INSPECTION_FAILED, &PATTERN_SEARCH_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK];
 
 /// The worker died, hung, or a parser broke.
 pub static INSPECTION_FAILED: Rule = Rule {
@@ -15,6 +15,19 @@ pub static INSPECTION_FAILED: Rule = Rule {
     why: "Files made to break scanners do exactly this. It was not inspected, so it is not clean.",
     false_positives: "A bug of ours: please report it with the file's format and, if you may, the file.",
     remedy: "Treat the file as hostile until another tool or a newer release has inspected it.",
+    references: &["CWE-754"],
+};
+
+/// The pattern engine gave up.
+pub static PATTERN_SEARCH_FAILED: Rule = Rule {
+    id: "pattern-search-failed",
+    severity: Severity::Medium,
+    verdict: Verdict::Unknown,
+    title: "the search for patterns failed",
+    what: "The YARA engine stopped with an error in a part of the content.",
+    why: "What was not searched is not clean.",
+    false_positives: "A rule given with `--rules` that costs too much.",
+    remedy: "Scan again without rules of your own; if it stays, report it to us with the file's format.",
     references: &["CWE-754"],
 };
 

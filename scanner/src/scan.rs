@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
-use weighbridge_discovery::{Candidate, FileMeta, Sink, Walk};
+use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::{
     Artifact, Finding, Link, LinkKind, Report, SCHEMA, ScanError, Sha256, Shown, Summary, Tool, Verdict,
@@ -361,8 +361,10 @@ impl Assessments for Run<'_> {
             artifact
         });
         if let Some(cache) = &self.cache {
-            // An inspection that failed may succeed the next time.
-            let final_word = artifact.as_ref().is_none_or(|a| a.sha256.is_some());
+            // An inspection that failed may succeed the next time, and a companion
+            // counts only as long as a model lies beside it.
+            let final_word =
+                candidate.reason != Reason::Companion && artifact.as_ref().is_none_or(|a| a.sha256.is_some());
             if final_word {
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                 cache.put(&candidate.path, &candidate.meta, artifact.clone());

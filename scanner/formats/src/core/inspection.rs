@@ -374,7 +374,10 @@ impl<'a> Inspection<'a> {
             let mut at = range.start;
             while at < range.end {
                 let want = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(CONTENT_WINDOW_BYTES);
-                let Ok(window) = input.read_vec(at, want) else { return };
+                let window = match input.read_vec(at, want) {
+                    Ok(window) => window,
+                    Err(source) => return self.stopped(&FormatError::Io { offset: at, source }),
+                };
                 if window.is_empty() {
                     return;
                 }
