@@ -13,6 +13,9 @@ fn artifact(path: &str, format: &str, links: &[(LinkKind, &str)]) -> Artifact {
         findings: Vec::new(),
         links: links.iter().map(|(kind, target)| Link { kind: *kind, target: (*target).to_owned() }).collect(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     }
 }
 

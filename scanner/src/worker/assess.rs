@@ -186,6 +186,9 @@ fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findi
         findings,
         links: Vec::new(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     }
 }
 

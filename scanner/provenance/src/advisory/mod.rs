@@ -1,0 +1,1 @@
+//! Advisories (OSV format) against models and installed programs.

@@ -1,0 +1,1 @@
+//! The inference stacks that are installed, by what lies on disk.

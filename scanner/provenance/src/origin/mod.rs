@@ -1,0 +1,1 @@
+//! Claims about where a file came from.
