@@ -99,6 +99,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`FormatError::Truncated`] names `field`.
     pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FormatError> {
+        let at = usize::try_from(self.pos.wrapping_sub(self.window_start)).unwrap_or(usize::MAX);
+        if let Some(out) = self.window.get(at..).and_then(<[u8]>::first_chunk) {
+            self.pos += N as u64;
+            return Ok(*out);
+        }
         let mut out = [0; N];
         self.fill(&mut out, field)?;
         Ok(out)

@@ -93,12 +93,12 @@ pub const HEAD_BYTES: usize = 24;
 
 impl Head {
     fn new(from: &[u8]) -> Self {
-        let mut head = Self::default();
-        for (to, byte) in head.bytes.iter_mut().zip(from) {
-            *to = *byte;
-            head.len += 1;
+        let mut bytes = [0; HEAD_BYTES];
+        let len = from.len().min(HEAD_BYTES);
+        if let (Some(to), Some(from)) = (bytes.get_mut(..len), from.get(..len)) {
+            to.copy_from_slice(from);
         }
-        head
+        Self { bytes, len: u8::try_from(len).unwrap_or(0) }
     }
 
     /// The bytes.

@@ -15,6 +15,9 @@ const EXTENSIONS: &[&str] = &[
 const CLAIMS: &[&str] = &["pkl", "pickle", "pck", "joblib", "dill"];
 /// Opcodes walked.
 const OPS_MAX: u32 = 4096;
+/// Opcodes walked behind a signature to tell the format: nothing else gets
+/// this far.
+const OPS_SIGNED_MAX: u32 = 256;
 /// Deepest stack followed.
 const STACK_MAX: usize = 4096;
 
@@ -48,10 +51,11 @@ pub fn recognise(sniff: &Sniff<'_>) -> Confidence {
     if !starts_stream(*first) || matches!(sniff.head, [b'P', b'K', 1 | 3 | 5 | 7, ..]) {
         return Confidence::No;
     }
-    let walk = walk(sniff.head, sniff.len);
+    let signed = *first == code::PROTO;
+    let walk = walk(sniff.head, sniff.len, if signed { OPS_SIGNED_MAX } else { OPS_MAX });
     let named = sniff.name.has_extension(EXTENSIONS) || sniff.name.extension().is_none();
     let claimed = sniff.name.has_extension(CLAIMS);
-    if sniff.head.first() == Some(&code::PROTO) && matches!(walk.protocol, Some(2..=5)) {
+    if signed && matches!(walk.protocol, Some(2..=5)) {
         return walk.with_signature(claimed);
     }
     let ends = walk.stopped.is_some_and(|end| sniff.len.saturating_sub(end) <= 2);
@@ -101,7 +105,7 @@ pub fn may_follow(head: &[u8], len: u64) -> bool {
 
 fn walk_from(head: &[u8], len: u64) -> Option<Walk> {
     let head = head.get(..4096).unwrap_or(head);
-    starts_stream(*head.first()?).then(|| walk(head, len))
+    starts_stream(*head.first()?).then(|| walk(head, len, OPS_MAX))
 }
 
 impl Walk {
@@ -158,12 +162,12 @@ fn starts_stream(byte: u8) -> bool {
     )
 }
 
-fn walk(head: &[u8], len: u64) -> Walk {
+fn walk(head: &[u8], len: u64, ops_max: u32) -> Walk {
     let input = Input::bytes(head.to_vec());
     let mut r = Reader::new(&input);
     let mut walk = Walk::default();
     let mut stack = Stack::default();
-    for _ in 0..OPS_MAX {
+    for _ in 0..ops_max {
         let at = r.position();
         let op = match ops::next(&mut r) {
             Ok(op) => op,
@@ -199,7 +203,7 @@ fn walk(head: &[u8], len: u64) -> Walk {
                 Operand::Span { head, len, .. },
                 code::SHORT_BINUNICODE | code::BINUNICODE | code::SHORT_BINSTRING | code::UNICODE,
             ) => {
-                walk.names += u32::from(*len > 1 && head.bytes().is_ascii() && is_name(head.bytes()));
+                walk.names += u32::from(walk.names < 2 && *len > 1 && head.bytes().is_ascii() && is_name(head.bytes()));
             }
             (Operand::Span { start, len, .. }, code::STRING) => {
                 let text = usize::try_from(*start).ok().and_then(|s| head.get(s..)).unwrap_or_default();
