@@ -83,19 +83,36 @@ pub fn linked(folder: &Path, relative: &str) -> io::Result<Candidate> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
     }
     let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let handle = File::from(open_beneath(&base, relative)?);
+    let handle = File::from(beneath(&base, relative, Links::Refused)?);
     let meta = regular(&handle)?;
     Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), reason: Reason::Linked })
 }
 
-#[cfg(target_os = "linux")]
-fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(base, relative, FLAGS, Mode::empty(), resolve)?)
+/// Symbolic links on the way to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// An error.
+    Refused,
+    /// Followed as long as they stay below the starting folder.
+    Inside,
 }
 
+/// Opens `relative` for reading without leaving `base` (openat2(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn beneath(base: &OwnedFd, relative: &Path, links: Links) -> io::Result<OwnedFd> {
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut flags = FLAGS;
+    match links {
+        Links::Refused => resolve |= ResolveFlags::NO_SYMLINKS,
+        Links::Inside => flags -= OFlags::NOFOLLOW,
+    }
+    Ok(rustix::fs::openat2(base, relative, flags, Mode::empty(), resolve)?)
+}
+
+/// Opens `relative` for reading without leaving `base`. Without openat2(2) no
+/// link can be followed safely, so none is.
 #[cfg(not(target_os = "linux"))]
-fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn beneath(base: &OwnedFd, relative: &Path, _links: Links) -> io::Result<OwnedFd> {
     let mut at = base.try_clone()?;
     let mut components = relative.components().peekable();
     while let Some(component) = components.next() {
