@@ -1,1 +1,83 @@
-//! OpenSSF Model Signing bundles.
+//! OpenSSF Model Signing 1.0: bundles that say who signed the files of a
+//! model.
+//!
+//! A bundle is heard first ([`hear`]): parsed, its signature and its signer
+//! checked against whom the user trusts. Then the files are held against its
+//! manifest ([`compare`]). Both must succeed.
+
+mod bundle;
+mod chain;
+mod dsse;
+mod error;
+mod files;
+mod hash;
+mod key;
+mod manifest;
+mod sign;
+mod testimony;
+mod trust;
+
+use std::path::Path;
+
+pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
+pub use chain::from_pem as certificates_from_pem;
+pub use error::{FileProblem, SignatureError};
+pub use files::{Compared, Digests, Scope, compare, digest};
+pub use hash::{Algorithm, Digested, digest as digest_reader};
+pub use key::{KeyError, PrivateKey, PublicKey};
+pub use manifest::{Manifest, Part};
+pub use sign::{Serialization, SignError, manifest as manifest_of, sign};
+pub use testimony::{Hearing, Objection, Testimony, hear};
+pub use trust::{MethodConfig, SignerConfig, TRUST_BYTES_MAX, Trust, TrustConfig, TrustError};
+use weighbridge_types::Signature;
+
+/// The outcome of verifying a model.
+#[derive(Debug)]
+pub struct Verified {
+    /// What it comes to.
+    pub signature: Signature,
+    /// Files that are there and that the signature does not cover.
+    pub ignored: Vec<String>,
+}
+
+/// Verifies `model` against the bundle `text`, called `bundle`: hears it, and
+/// compares every file.
+#[must_use]
+pub fn verify(
+    model: &Path,
+    text: &[u8],
+    bundle: &str,
+    trust: &Trust,
+    scope: &Scope,
+    hearing: Hearing,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Verified {
+    let testimony = hear(text, trust, jiff::Timestamp::now(), hearing);
+    let compared = match (&testimony.objection, &testimony.manifest) {
+        // Files are not read for a bundle that is refused anyway.
+        (Some(objection), _) if !objection.unknown => Ok(Compared::default()),
+        (_, Some(manifest)) => compare(model, manifest, scope, &mut |tree, names| {
+            digest(tree, names, manifest.algorithm, manifest.shard_bytes, progress)
+        }),
+        (_, None) => Ok(Compared::default()),
+    };
+    conclude(testimony, compared, bundle)
+}
+
+/// Puts together what the bundle says and what its files are.
+#[must_use]
+pub fn conclude(testimony: Testimony, compared: Result<Compared, SignatureError>, bundle: &str) -> Verified {
+    let Testimony { signer, objection, .. } = testimony;
+    let bundle = bundle.to_owned();
+    let failed = compared.as_ref().err().map(Objection::from);
+    // A failed check weighs more than one that could not be made.
+    let objection = [objection, failed].into_iter().flatten().min_by_key(|o| o.unknown);
+    let (coverage, ignored) = compared.map(|c| (c.coverage, c.ignored)).unwrap_or_default();
+    let signature = match (objection, signer) {
+        (None, Some(signer)) => Signature::Trusted { signer, coverage, bundle },
+        (Some(Objection { unknown: false, reason }), signer) => Signature::Untrusted { reason, signer, bundle },
+        (Some(Objection { reason: cause, .. }), signer) => Signature::Unknown { cause, signer, bundle },
+        (None, None) => Signature::Unknown { cause: "nobody is named as signer".to_owned(), signer: None, bundle },
+    };
+    Verified { signature, ignored }
+}
