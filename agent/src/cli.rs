@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
+use crate::commands::conformance::ConformanceOptions;
+use crate::commands::sign::SignOptions;
+use crate::commands::verify::VerifyOptions;
+
 /// Finds, inspects and governs the AI models on this machine.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
@@ -19,6 +23,15 @@ pub enum Command {
     Scan(ScanOptions),
     /// List and explain the rules
     Rules(RulesOptions),
+    /// Check who signed a model, and that its files are the signed ones
+    ///
+    /// Exit codes: 0 trusted, 1 untrusted or unsigned, 2 could not be checked.
+    Verify(VerifyOptions),
+    /// Sign a model (OpenSSF Model Signing)
+    Sign(SignOptions),
+    /// The client protocols of the public conformance suites
+    #[command(hide = true)]
+    Conformance(ConformanceOptions),
     /// The confined half of `scan`; started by it
     #[command(name = "__scan-worker", hide = true)]
     ScanWorker,

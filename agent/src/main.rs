@@ -21,6 +21,9 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
     match cli.command {
         Command::Scan(options) => commands::scan::run(&options),
         Command::Rules(options) => commands::rules::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
+        Command::Sign(options) => commands::sign::run(&options),
+        Command::Conformance(options) => commands::conformance::run(options),
         Command::ScanWorker => commands::worker::run(),
         Command::CompileRules => commands::rules::compile(),
     }

@@ -12,7 +12,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use sarif::sarif;
 pub use table::table;
-pub use text::{bold, severity_style, wrapped};
+pub use text::{bold, good, ill, severity_style, size, wrapped};
 
 #[cfg(test)]
 mod tests;

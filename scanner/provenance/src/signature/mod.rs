@@ -5,6 +5,7 @@
 //! checked against whom the user trusts. Then the files are held against its
 //! manifest ([`compare`]). Both must succeed.
 
+mod artifact;
 mod bundle;
 mod chain;
 mod dsse;
@@ -19,6 +20,7 @@ mod trust;
 
 use std::path::Path;
 
+pub use artifact::{Artifact, Instance, Who, verify_artifact};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
 pub use chain::from_pem as certificates_from_pem;
 pub use error::{FileProblem, SignatureError};
