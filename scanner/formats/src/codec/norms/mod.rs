@@ -84,9 +84,8 @@ impl Norms {
         }
         ctx.work(1 + len / WORK_BYTES)?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let bytes = input
-            .read_vec(range.start, len)
-            .map_err(|source| FormatError::Io { offset: range.start, source })?;
+        let bytes =
+            input.read_vec(range.start, len).map_err(|source| FormatError::Io { offset: range.start, source })?;
         if bytes.len() != len {
             self.incomplete = Some("a norm tensor is cut off");
             return Ok(());

@@ -17,9 +17,7 @@ pub fn exact(bytes: &[u8], element: Element, big_endian: bool) -> Vec<f32> {
     let two = |b: [u8; 2]| if big_endian { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) };
     match element {
         Element::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_bits(four(*b))).collect(),
-        Element::Bf16 => {
-            bytes.as_chunks::<2>().0.iter().map(|b| f32::from_bits(u32::from(two(*b)) << 16)).collect()
-        }
+        Element::Bf16 => bytes.as_chunks::<2>().0.iter().map(|b| f32::from_bits(u32::from(two(*b)) << 16)).collect(),
         Element::F16 => bytes.as_chunks::<2>().0.iter().map(|b| half(two(*b))).collect(),
         Element::F64 | Element::Other => Vec::new(),
     }
