@@ -78,6 +78,10 @@ pub struct ScanOptions {
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
 
+    /// Take the digests in FILE (docs/schema/catalogue-1.json) as proof of where files came from
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+
     /// Remember assessments in FILE; unchanged files then cost one stat
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,

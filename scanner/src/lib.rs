@@ -18,6 +18,7 @@
 
 mod cache;
 mod models;
+mod origin;
 mod patterns;
 mod pool;
 mod protocol;
@@ -33,5 +34,6 @@ use weighbridge_types::Rule;
 
 /// Every built-in rule, by format, then the pipeline's own.
 pub fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    weighbridge_formats::formats::rules().chain(rules::ALL.iter().copied())
+    let own = rules::ALL.iter().chain(weighbridge_provenance::origin::rules::ALL).copied();
+    weighbridge_formats::formats::rules().chain(own)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
 use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
+use weighbridge_provenance::origin::Catalogue;
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::{
     Artifact, Finding, Link, LinkKind, Report, SCHEMA, ScanError, Sha256, Shown, Summary, Tool, Verdict,
@@ -14,7 +15,7 @@ use weighbridge_types::{
 use crate::cache::Cache;
 use crate::pool::{self, Assessments, PoolConfig, WorkerCommand};
 use crate::protocol::{Assessed, Start};
-use crate::{models, rules};
+use crate::{models, origin, rules};
 
 /// Candidates waiting for a worker; bounds the open descriptors.
 const QUEUE_MAX: usize = 256;
@@ -38,6 +39,8 @@ pub struct ScanConfig {
     pub deep: bool,
     /// The user's YARA rules: origin and text.
     pub patterns: Vec<(String, String)>,
+    /// Which bytes are which revision of which repository.
+    pub catalogue: Catalogue,
     /// Remember assessments in this file.
     pub cache: Option<PathBuf>,
     /// Time without a sign of life after which a worker is killed.
@@ -272,7 +275,9 @@ impl Run<'_> {
             }
         }
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
-        let models = models::group(&artifacts);
+        origin::of_artifacts(&mut artifacts, &config.catalogue);
+        let mut models = models::group(&artifacts);
+        origin::of_models(&mut models, &artifacts, &config.catalogue);
         let mut summary = Summary {
             files_seen: self.counts.seen.into_inner(),
             files_other: self.counts.other.into_inner(),
@@ -358,6 +363,8 @@ impl Assessments for Run<'_> {
             let mut artifact = assessed.artifact;
             artifact.path = path_text(&candidate.path);
             artifact.also_at = candidate.also_at.iter().map(|p| path_text(p)).collect();
+            // What is known of the file's origin is not the worker's to say.
+            artifact.origin = origin::of_handle(&candidate.handle);
             artifact
         });
         if let Some(cache) = &self.cache {

@@ -6,6 +6,9 @@ use crate::{schemas, venv};
 /// Python packages the end-to-end tests check reports with.
 const CHECKERS: &[&str] = &["jsonschema==4.25.1", "xmlschema==4.1.0"];
 
+/// Python packages that make and convert models for the tests of lineage.
+const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -13,6 +16,9 @@ pub fn run() -> Result {
     // package registry can still run the rest.
     if let Err(e) = venv::with("checkers", CHECKERS).and_then(|_| schemas::fetch()) {
         eprintln!("the schema checks will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("lineage", CONVERTERS) {
+        eprintln!("the tests of converted models will be skipped: {e}");
     }
     if !have("cargo", &["nextest", "--version"]) {
         install("cargo-nextest")?;

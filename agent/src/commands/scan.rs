@@ -1,11 +1,12 @@
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use weighbridge_discovery::Walk;
+use weighbridge_provenance::origin::{CATALOGUE_BYTES_MAX, Catalogue};
 use weighbridge_scanner::{ScanConfig, WorkerCommand};
 use weighbridge_types::Report;
 
@@ -55,6 +56,7 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         worker: WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] },
         deep: options.deep,
         patterns: options.rules.as_deref().map(patterns).transpose()?.unwrap_or_default(),
+        catalogue: options.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default(),
         cache: options.cache.clone(),
         silence_max: Duration::from_secs(options.timeout),
         danger_unconfined: options.danger_unconfined,
@@ -106,6 +108,17 @@ fn patterns(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
             Ok((file.display().to_string(), text))
         })
         .collect()
+}
+
+/// The digest catalogue in `file`.
+fn catalogue(file: &Path) -> Result<Catalogue, Failure> {
+    let failure = |source| Failure::File { action: "read", path: file.display().to_string(), source };
+    let mut bytes = Vec::new();
+    // One byte more than may be, so that a longer file is refused.
+    let max = CATALOGUE_BYTES_MAX as u64 + 1;
+    File::open(file).and_then(|f| f.take(max).read_to_end(&mut bytes)).map_err(failure)?;
+    Catalogue::parse(&bytes)
+        .map_err(|e| Failure::Usage(format!("the catalogue `{}` cannot be used: {e}", file.display())))
 }
 
 fn write(options: &ScanOptions, report: &Report) -> Result<(), Failure> {

@@ -1,10 +1,11 @@
 //! Opening without being led elsewhere.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -122,6 +123,30 @@ pub(crate) fn beneath(base: &OwnedFd, relative: &Path, _links: Links) -> io::Res
     Ok(at)
 }
 
+/// Names in the folder at `relative` below `folder`, at most `max` of them, in
+/// order. Links on the way are not followed.
+///
+/// # Errors
+/// As [`linked`].
+pub fn names(folder: &Path, relative: &str, max: usize) -> io::Result<Vec<OsString>> {
+    let relative = Path::new(relative);
+    if !relative.components().all(|c| matches!(c, Component::Normal(_))) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
+    }
+    let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let inside = open_beneath(&base, relative)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(inside)?.take(max.saturating_add(2)) {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." && names.len() < max {
+            names.push(name.to_os_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Files in `folder`, and up to `depth` folders below it, that matter only
 /// because a model lies beside them: source code, scripts, lists. Inside a
 /// Python package (`__init__.py`) source is a program's, not a model's.
@@ -187,6 +212,11 @@ mod tests {
         assert!(linked(&model, "w.bin").is_ok());
         for bad in ["../secret", "link", "up/secret", "/etc/hostname", "", "./x/../../secret"] {
             assert!(linked(&model, bad).is_err(), "{bad}");
+        }
+        assert_eq!(names(dir.path(), "model", 9).unwrap(), ["link", "up", "w.bin"]);
+        assert_eq!(names(dir.path(), "model", 1).unwrap().len(), 1);
+        for bad in ["up", "../model", "/", "w.bin"] {
+            assert!(names(&model, bad, 9).is_err(), "{bad}");
         }
     }
 

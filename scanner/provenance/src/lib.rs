@@ -2,7 +2,8 @@
 //! known against it.
 //!
 //! Job: [`signature`] verifies and makes OpenSSF Model Signing bundles,
-//! [`origin`] collects claims about where files came from, [`advisory`]
+//! [`origin`] collects claims about where files came from, [`lineage`] tells
+//! what they likely derive from, [`advisory`]
 //! matches what is known against models and programs, [`inventory`] finds the
 //! inference stacks that are installed.
 //!
@@ -29,6 +30,8 @@
 pub mod advisory;
 pub mod inventory;
 pub mod json;
+pub mod lineage;
 pub mod origin;
+pub mod parsers;
 pub mod purl;
 pub mod signature;

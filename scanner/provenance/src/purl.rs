@@ -25,6 +25,17 @@ pub fn generic(kind: &str, name: &str, version: Option<&str>) -> String {
     format!("pkg:{kind}/{}{version}", path.join("/"))
 }
 
+/// `pkg:oci/name@sha256:hex?repository_url=host/path/name&tag=tag` (purl type
+/// definition `oci`). `repository` is `host/path/name`.
+#[must_use]
+pub fn oci(repository: &str, digest: Option<&str>, tag: Option<&str>) -> String {
+    let name = repository.rsplit('/').next().unwrap_or(repository).to_ascii_lowercase();
+    let path: Vec<String> = repository.split('/').map(encoded).collect();
+    let version = digest.map(|d| format!("@sha256:{}", encoded(d))).unwrap_or_default();
+    let tag = tag.map(|t| format!("&tag={}", encoded(t))).unwrap_or_default();
+    format!("pkg:oci/{}{version}?repository_url={}{tag}", encoded(&name), path.join("/"))
+}
+
 /// Percent-encodes everything but unreserved characters and the colon.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -48,6 +59,10 @@ mod tests {
         let commit = "A".repeat(40);
         assert_eq!(huggingface("Org/Na me", Some(&commit)), format!("pkg:huggingface/Org/Na%20me@{}", "a".repeat(40)));
         assert_eq!(huggingface("gpt2", None), "pkg:huggingface/gpt2");
+        assert_eq!(
+            oci("docker.io/ai/SmolLM2", Some("ab"), Some("360M")),
+            "pkg:oci/smollm2@sha256:ab?repository_url=docker.io/ai/SmolLM2&tag=360M"
+        );
         assert_eq!(generic("oci", "ai/smollm2", Some("sha256:ab")), "pkg:oci/ai/smollm2@sha256:ab");
     }
 }

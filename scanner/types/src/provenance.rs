@@ -119,7 +119,8 @@ pub struct Claim {
     /// How much it is worth.
     pub strength: Strength,
     /// Who makes it: `hf-cache`, `hf-local-dir`, `ollama`, `oci`, `lm-studio`,
-    /// `git-lfs`, `gguf`, `safetensors`, `xattr`, `catalogue`, `attestation`.
+    /// `git-lfs`, `gguf`, `safetensors`, `model-card`, `xattr`, `catalogue`,
+    /// `attestation`.
     pub source: String,
     /// Package URL of the model, where one can be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
