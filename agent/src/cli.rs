@@ -82,6 +82,10 @@ pub struct ScanOptions {
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
 
+    /// Trust the signers listed in FILE (docs/signatures.md)
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+
     /// Remember assessments in FILE; unchanged files then cost one stat
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,

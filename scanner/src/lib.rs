@@ -24,6 +24,7 @@ mod pool;
 mod protocol;
 mod rules;
 mod scan;
+mod signatures;
 pub mod worker;
 
 pub use patterns::{PatternError, PatternPage, Patterns};

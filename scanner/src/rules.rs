@@ -3,7 +3,26 @@
 use weighbridge_types::{Rule, Severity, Verdict};
 
 /// All of them, for `weighbridge rules`.
-pub static ALL: &[&Rule] = &[&INSPECTION_FAILED, &PATTERN_SEARCH_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK];
+pub static ALL: &[&Rule] = &[
+    &INSPECTION_FAILED,
+    &PATTERN_SEARCH_FAILED,
+    &CHANGED_WHILE_SCANNING,
+    &EXTERNAL_DATA_LINK,
+    &SIGNATURE_UNTRUSTED,
+];
+
+/// The signature beside a model does not stand.
+pub static SIGNATURE_UNTRUSTED: Rule = Rule {
+    id: "signature-untrusted",
+    severity: Severity::High,
+    verdict: Verdict::Suspicious,
+    title: "the signature does not stand",
+    what: "A check of the bundle failed: a file was altered, added, removed or renamed after signing, or the signer is not the trusted one.",
+    why: "Whoever changes a model after its publisher signed it leaves the signature behind. This is what signatures are for.",
+    false_positives: "Files that a user or a tool put into the model's folder; a bundle left over from an earlier version; a key that was changed.",
+    remedy: "Fetch the model again from its publisher, or move what you added out of its folder. `weighbridge verify` lists every file that differs.",
+    references: &["OpenSSF Model Signing 1.0, section 8", "CWE-347"],
+};
 
 /// The worker died, hung, or a parser broke.
 pub static INSPECTION_FAILED: Rule = Rule {

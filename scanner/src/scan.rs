@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender};
 use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
 use weighbridge_provenance::origin::Catalogue;
+use weighbridge_provenance::signature::TrustConfig;
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::{
     Artifact, Finding, Link, LinkKind, Report, SCHEMA, ScanError, Sha256, Shown, Summary, Tool, Verdict,
@@ -15,6 +16,7 @@ use weighbridge_types::{
 use crate::cache::Cache;
 use crate::pool::{self, Assessments, PoolConfig, WorkerCommand};
 use crate::protocol::{Assessed, Start};
+use crate::signatures::{self, Bundle};
 use crate::{models, origin, rules};
 
 /// Candidates waiting for a worker; bounds the open descriptors.
@@ -41,6 +43,8 @@ pub struct ScanConfig {
     pub patterns: Vec<(String, String)>,
     /// Which bytes are which revision of which repository.
     pub catalogue: Catalogue,
+    /// Who is trusted to sign models.
+    pub trust: TrustConfig,
     /// Remember assessments in this file.
     pub cache: Option<PathBuf>,
     /// Time without a sign of life after which a worker is killed.
@@ -135,6 +139,8 @@ struct State {
     paths: HashSet<PathBuf>,
     /// First path of each file with hard links, by device and inode.
     first_links: HashMap<(u64, u64), PathBuf>,
+    /// Signatures met so far.
+    bundles: Vec<Bundle>,
     /// Further paths of the same files, by their first path.
     more_links: HashMap<PathBuf, Vec<PathBuf>>,
 }
@@ -155,6 +161,7 @@ impl Run<'_> {
             start: Start {
                 rules: config.patterns.clone(),
                 deep: config.deep,
+                trust: config.trust.clone(),
                 danger_unconfined: config.danger_unconfined,
             },
             silence_max: config.silence_max,
@@ -275,8 +282,10 @@ impl Run<'_> {
             }
         }
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
+        signatures::of_artifacts(&mut artifacts, state.bundles);
         origin::of_artifacts(&mut artifacts, &config.catalogue);
         let mut models = models::group(&artifacts);
+        signatures::of_models(&mut models, &artifacts);
         origin::of_models(&mut models, &artifacts, &config.catalogue);
         let mut summary = Summary {
             files_seen: self.counts.seen.into_inner(),
@@ -368,16 +377,21 @@ impl Assessments for Run<'_> {
             artifact
         });
         if let Some(cache) = &self.cache {
-            // An inspection that failed may succeed the next time, and a companion
-            // counts only as long as a model lies beside it.
-            let final_word =
-                candidate.reason != Reason::Companion && artifact.as_ref().is_none_or(|a| a.sha256.is_some());
+            // An inspection that failed may succeed the next time, a companion
+            // counts only as long as a model lies beside it, and a signature as
+            // long as its signer is trusted.
+            let final_word = candidate.reason != Reason::Companion
+                && assessed.testimony.is_none()
+                && artifact.as_ref().is_none_or(|a| a.sha256.is_some());
             if final_word {
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                 cache.put(&candidate.path, &candidate.meta, artifact.clone());
             }
         }
         let mut state = self.state();
+        if let Some(testimony) = assessed.testimony {
+            state.bundles.push(Bundle { path: candidate.path.clone(), testimony: *testimony });
+        }
         if artifact.is_none() {
             // Not worth a place by itself; it may be as a companion.
             state.paths.remove(&candidate.path);

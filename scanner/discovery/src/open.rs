@@ -134,7 +134,7 @@ pub fn names(folder: &Path, relative: &str, max: usize) -> io::Result<Vec<OsStri
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
     }
     let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let inside = open_beneath(&base, relative)?;
+    let inside = beneath(&base, relative, Links::Refused)?;
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::new(inside)?.take(max.saturating_add(2)) {
         let entry = entry?;

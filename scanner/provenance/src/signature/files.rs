@@ -111,6 +111,29 @@ pub fn digest(
     shard_bytes: Option<u64>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Digests, SignatureError> {
+    in_parallel(names, &|name| digest_one(tree, name, algorithm, shard_bytes, None, progress))
+}
+
+/// As [`digest`], for files whose SHA-256 may be known from an inspection:
+/// what is digested must be those bytes.
+///
+/// # Errors
+/// As [`digest`]; [`SignatureError::Changed`] if a file is no longer what was
+/// inspected.
+pub fn digest_bound(
+    tree: &Tree,
+    names: &[&String],
+    algorithm: Algorithm,
+    shard_bytes: Option<u64>,
+    inspected: &(dyn Fn(&str) -> Option<String> + Sync),
+) -> Result<Digests, SignatureError> {
+    in_parallel(names, &|name| digest_one(tree, name, algorithm, shard_bytes, inspected(name).as_deref(), &|_| {}))
+}
+
+fn in_parallel(
+    names: &[&String],
+    digest_one: &(dyn Fn(&str) -> Result<Vec<Part>, SignatureError> + Sync),
+) -> Result<Digests, SignatureError> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Digests::new());
     let failed = Mutex::new(None);
@@ -119,7 +142,7 @@ pub fn digest(
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match digest_one(tree, name, algorithm, shard_bytes, progress) {
+                    match digest_one(name) {
                         Ok(parts) => {
                             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert((*name).clone(), parts);
                         }
@@ -143,14 +166,23 @@ fn digest_one(
     name: &str,
     algorithm: Algorithm,
     shard_bytes: Option<u64>,
+    sha256: Option<&str>,
     progress: &dyn Fn(u64),
 ) -> Result<Vec<Part>, SignatureError> {
     let read = |source: io::Error| SignatureError::ReadFile { name: name.to_owned(), source };
     let file = tree.open(name).map_err(read)?;
     let marks = |file: &File| file.metadata().map(|m| (m.len(), m.mtime(), m.mtime_nsec())).map_err(read);
     let before = marks(&file)?;
-    let digested = hash::digest(&mut Counted { file: &file, progress }, algorithm, shard_bytes).map_err(read)?;
-    if before != marks(&file)? || digested.len != before.0 {
+    let mut counted = Counted { file: &file, progress };
+    let (digested, same) = match sha256 {
+        None => (hash::digest(&mut counted, algorithm, shard_bytes).map_err(read)?, true),
+        Some(known) => {
+            let mut reader = hash::Sha256Reader::new(counted);
+            let digested = hash::digest(&mut reader, algorithm, shard_bytes).map_err(read)?;
+            (digested, reader.finish() == known)
+        }
+    };
+    if !same || before != marks(&file)? || digested.len != before.0 {
         return Err(SignatureError::Changed(name.to_owned()));
     }
     Ok(digested.parts)

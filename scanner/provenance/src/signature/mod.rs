@@ -24,7 +24,7 @@ pub use artifact::{Artifact, Instance, Who, verify_artifact};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
 pub use chain::from_pem as certificates_from_pem;
 pub use error::{FileProblem, SignatureError};
-pub use files::{Compared, Digests, Scope, compare, digest};
+pub use files::{Compared, Digests, Scope, compare, digest, digest_bound};
 pub use hash::{Algorithm, Digested, digest as digest_reader};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use manifest::{Manifest, Part};
@@ -32,6 +32,12 @@ pub use sign::{Serialization, SignError, manifest as manifest_of, sign};
 pub use testimony::{Hearing, Objection, Testimony, hear};
 pub use trust::{MethodConfig, SignerConfig, TRUST_BYTES_MAX, Trust, TrustConfig, TrustError};
 use weighbridge_types::Signature;
+
+/// The time at which signatures are judged.
+#[must_use]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
 
 /// The outcome of verifying a model.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ pub fn verify(
     hearing: Hearing,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Verified {
-    let testimony = hear(text, trust, jiff::Timestamp::now(), hearing);
+    let testimony = hear(text, trust, now(), hearing);
     let compared = match (&testimony.objection, &testimony.manifest) {
         // Files are not read for a bundle that is refused anyway.
         (Some(objection), _) if !objection.unknown => Ok(Compared::default()),
