@@ -30,7 +30,7 @@ pub fn of_handle(handle: &File) -> Vec<Claim> {
     let read = |name: &&str| {
         let mut value = vec![0; VALUE_BYTES_MAX];
         // Too long, absent, or a file system without: nothing is said.
-        let n = rustix::fs::fgetxattr(handle, **name, value.as_mut_slice()).ok()?;
+        let n = rustix::fs::fgetxattr(handle, *name, value.as_mut_slice()).ok()?;
         value.truncate(n);
         Some(((*name).to_owned(), value))
     };

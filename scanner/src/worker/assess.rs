@@ -79,7 +79,7 @@ fn heard(source: &FileSource, artifact: &Artifact, trust: &Trust) -> io::Result<
     let n = read_full(source.file(), 0, &mut text)?;
     text.truncate(n);
     let digest = Sha256::new(sha2::Sha256::digest(&text).into());
-    let now = weighbridge_provenance::signature::now();
+    let now = signature::now();
     Ok((artifact.sha256 == Some(digest)).then(|| signature::hear(&text, trust, now, Hearing::default())))
 }
 
