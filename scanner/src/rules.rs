@@ -3,13 +3,8 @@
 use weighbridge_types::{Rule, Severity, Verdict};
 
 /// All of them, for `weighbridge rules`.
-pub static ALL: &[&Rule] = &[
-    &INSPECTION_FAILED,
-    &PATTERN_SEARCH_FAILED,
-    &CHANGED_WHILE_SCANNING,
-    &EXTERNAL_DATA_LINK,
-    &SIGNATURE_UNTRUSTED,
-];
+pub static ALL: &[&Rule] =
+    &[&INSPECTION_FAILED, &PATTERN_SEARCH_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK, &SIGNATURE_UNTRUSTED];
 
 /// The signature beside a model does not stand.
 pub static SIGNATURE_UNTRUSTED: Rule = Rule {

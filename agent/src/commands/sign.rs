@@ -91,7 +91,8 @@ pub fn run(options: &SignOptions) -> Result<Outcome, Failure> {
     let bundle = options.signature.clone().unwrap_or_else(|| default_bundle(&options.model));
     may_write(&bundle, options.overwrite)?;
     let usage = |path: &Path, e: &dyn std::fmt::Display| Failure::Usage(format!("`{}`: {e}", path.display()));
-    let key = PrivateKey::from_pem(&files::read(&options.key, TRUST_BYTES_MAX)?).map_err(|e| usage(&options.key, &e))?;
+    let key =
+        PrivateKey::from_pem(&files::read(&options.key, TRUST_BYTES_MAX)?).map_err(|e| usage(&options.key, &e))?;
     let mut chain = Vec::new();
     for file in options.certificate.iter().chain(&options.chain) {
         let text = files::read(file, TRUST_BYTES_MAX)?;

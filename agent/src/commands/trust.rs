@@ -46,11 +46,9 @@ impl SignerOptions {
                 timestamps: trusted_root,
                 danger_authority_leaves: false,
             },
-            (_, _, Some(provider), Some(identity)) => MethodConfig::Sigstore {
-                identity: identity.clone(),
-                identity_provider: provider.clone(),
-                trusted_root,
-            },
+            (_, _, Some(provider), Some(identity)) => {
+                MethodConfig::Sigstore { identity: identity.clone(), identity_provider: provider.clone(), trusted_root }
+            }
             (_, _, _, Some(_)) => {
                 return Err(Failure::Usage(
                     "`--identity` needs `--identity-provider` (keyless) or `--certificate-roots`".to_owned(),

@@ -8,8 +8,8 @@ use weighbridge_provenance::signature::{
 };
 use weighbridge_types::{Coverage, Shown, Signature, Signer, SigningMethod};
 
-use crate::commands::trust::{self, SignerOptions};
 use crate::commands::files;
+use crate::commands::trust::{self, SignerOptions};
 use crate::exit::{Failure, Outcome};
 use crate::progress::Bytes;
 use crate::report::{bold, good, ill, size, wrapped};
@@ -192,16 +192,17 @@ fn who(signer: &Signer) -> String {
 }
 
 fn covered(coverage: &Coverage) -> String {
-    let mut text = format!("{} in {} files covered", size(coverage.bytes_signed), coverage.files_signed);
+    let files = |n: u64| if n == 1 { "1 file".to_owned() } else { format!("{n} files") };
+    let mut text = format!("{} in {} covered", size(coverage.bytes_signed), files(coverage.files_signed));
     if coverage.files_ignored > 0 {
         // Hundredths of a percent, rounded down: what is missing must show.
         let total = u128::from(coverage.bytes_signed) + u128::from(coverage.bytes_ignored);
         let share = u128::from(coverage.bytes_signed) * 10_000 / total.max(1);
         text.push_str(&format!(
-            " ({}.{:02} % of the bytes); {} files ({}) not covered:",
+            " ({}.{:02} % of the bytes); {} ({}) not covered:",
             share / 100,
             share % 100,
-            coverage.files_ignored,
+            files(coverage.files_ignored),
             size(coverage.bytes_ignored),
         ));
     }

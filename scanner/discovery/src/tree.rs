@@ -142,13 +142,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Lists `folder`, called `name` in the tree. `above` are the real folders
     /// on the way down; `skipped` below a skipped name.
-    fn folder(
-        &mut self,
-        folder: &Path,
-        name: &str,
-        above: &mut Vec<PathBuf>,
-        skipped: bool,
-    ) -> Result<(), TreeError> {
+    fn folder(&mut self, folder: &Path, name: &str, above: &mut Vec<PathBuf>, skipped: bool) -> Result<(), TreeError> {
         let shown = || folder.display().to_string();
         if above.len() > DEPTH_MAX {
             return Err(TreeError::TooLarge(shown()));

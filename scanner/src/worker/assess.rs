@@ -3,10 +3,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use sha2::Digest;
 use weighbridge_discovery::Reason;
 use weighbridge_formats::{ContentScanner, Input, Options, Outcome, Scope};
 use weighbridge_provenance::signature::{self, BUNDLE_BYTES_MAX, Hearing, Testimony, Trust};
-use sha2::Digest;
 use weighbridge_types::{Artifact, Finding, Metadata, Sha256, Verdict};
 
 use super::digest::{self, Pass};

@@ -48,12 +48,7 @@ pub enum Instance {
 ///
 /// # Errors
 /// [`SignatureError`] says which check failed.
-pub fn verify_artifact(
-    bundle: &str,
-    artifact: Artifact,
-    who: &Who,
-    instance: &Instance,
-) -> Result<(), SignatureError> {
+pub fn verify_artifact(bundle: &str, artifact: Artifact, who: &Who, instance: &Instance) -> Result<(), SignatureError> {
     let failed = |e: &dyn std::fmt::Display| SignatureError::Keyless(e.to_string());
     let root = match instance {
         Instance::Production => SIGSTORE_PRODUCTION_TRUSTED_ROOT,

@@ -185,7 +185,9 @@ impl Bundle {
                 let chain: Vec<Value> = chain.iter().map(|c| serde_json::json!({ "rawBytes": raw(c) })).collect();
                 serde_json::json!({ "x509CertificateChain": { "certificates": chain }, "tlogEntries": [] })
             }
-            Material::Sigstore { certificate } => serde_json::json!({ "certificate": { "rawBytes": raw(certificate) } }),
+            Material::Sigstore { certificate } => {
+                serde_json::json!({ "certificate": { "rawBytes": raw(certificate) } })
+            }
         };
         let bundle = serde_json::json!({
             "mediaType": MEDIA_TYPE,

@@ -206,10 +206,15 @@ fn words(error: &webpki::Error) -> String {
 /// Paths from leaves that are marked as authorities, which the conformance
 /// suite has and RFC 5280 validators refuse.
 mod lenient {
-    use super::{Certificate, SignatureError, is_authority, key_of, parse, refused, valid_at};
+    use aws_lc_rs::signature::{self, VerificationAlgorithm};
     use jiff::Timestamp;
     use x509_cert::der::Encode;
+    use x509_cert::der::asn1::ObjectIdentifier;
 
+    use super::super::key::Curve;
+    use super::{Certificate, SignatureError, is_authority, parse, refused, valid_at};
+
+    const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
     const DEPTH_MAX: usize = 6;
 
     pub fn path(
@@ -252,11 +257,26 @@ mod lenient {
         let names_agree = certificate.tbs_certificate.issuer == issuer.tbs_certificate.subject;
         let signature = certificate.signature.as_bytes().unwrap_or_default();
         let tbs = certificate.tbs_certificate.to_der().unwrap_or_default();
-        names_agree && key_of(issuer).is_ok_and(|k| k.verifies_certificate(certificate.signature_algorithm.oid, &tbs, signature))
+        let key = &issuer.tbs_certificate.subject_public_key_info;
+        let oid = certificate.signature_algorithm.oid.to_string();
+        // RFC 8017 and RFC 5758: sha256, sha384, sha512.
+        let algorithm: &dyn VerificationAlgorithm = match (key.algorithm.oid, curve(issuer), oid.as_str()) {
+            (RSA, _, "1.2.840.113549.1.1.11") => &signature::RSA_PKCS1_2048_8192_SHA256,
+            (RSA, _, "1.2.840.113549.1.1.12") => &signature::RSA_PKCS1_2048_8192_SHA384,
+            (RSA, _, "1.2.840.113549.1.1.13") => &signature::RSA_PKCS1_2048_8192_SHA512,
+            (_, Some(Curve::P256), "1.2.840.10045.4.3.2") => &signature::ECDSA_P256_SHA256_ASN1,
+            (_, Some(Curve::P256), "1.2.840.10045.4.3.3") => &signature::ECDSA_P256_SHA384_ASN1,
+            (_, Some(Curve::P384), "1.2.840.10045.4.3.2") => &signature::ECDSA_P384_SHA256_ASN1,
+            (_, Some(Curve::P384), "1.2.840.10045.4.3.3") => &signature::ECDSA_P384_SHA384_ASN1,
+            (_, Some(Curve::P521), "1.2.840.10045.4.3.4") => &signature::ECDSA_P521_SHA512_ASN1,
+            _ => return false,
+        };
+        let point = key.subject_public_key.as_bytes().unwrap_or_default();
+        names_agree && signature::UnparsedPublicKey::new(algorithm, point).verify(&tbs, signature).is_ok()
     }
-}
 
-fn key_of(certificate: &Certificate) -> Result<PublicKey, SignatureError> {
-    let spki = certificate.tbs_certificate.subject_public_key_info.to_der();
-    PublicKey::from_spki(&spki.unwrap_or_default()).map_err(|e| refused(certificate, e.to_string()))
+    fn curve(certificate: &Certificate) -> Option<Curve> {
+        let parameters = certificate.tbs_certificate.subject_public_key_info.algorithm.parameters.as_ref()?;
+        Curve::of(parameters.decode_as().ok()?)
+    }
 }

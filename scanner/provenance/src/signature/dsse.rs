@@ -16,8 +16,7 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn pae_legacy(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let quote = if payload.contains(&b'\'') && !payload.contains(&b'"') { '"' } else { '\'' };
-    let mut out =
-        format!("DSSEV1 {} {payload_type} {} b{quote}", payload_type.len(), payload.len());
+    let mut out = format!("DSSEV1 {} {payload_type} {} b{quote}", payload_type.len(), payload.len());
     for byte in payload {
         match byte {
             b'\\' => out.push_str("\\\\"),
@@ -45,7 +44,10 @@ mod tests {
 
     #[test]
     fn the_example_of_the_protocol() {
-        assert_eq!(pae("http://example.com/HelloWorld", b"hello world"), b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+        assert_eq!(
+            pae("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
     }
 
     #[test]

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use weighbridge_discovery::{Tree, TreeRules};
 use weighbridge_types::Coverage;
 
+use super::SignatureError;
 use super::error::FileProblem;
 use super::hash::{self, Algorithm};
 use super::manifest::{GIT_PATHS, Manifest, Part};
-use super::SignatureError;
 
 /// Most unsigned files digested to tell whether one is a renamed signed file.
 const RENAMES_MAX: usize = 64;
@@ -70,6 +70,13 @@ fn skipped_names(model: &Path, scope: &Scope, recorded: &[String]) -> BTreeSet<S
         }
     }
     names
+}
+
+/// What the bundle is called inside `model`, if it lies there.
+fn bundle_name(model: &Path, scope: &Scope) -> Option<String> {
+    let model = std::fs::canonicalize(model).ok()?;
+    let bundle = std::fs::canonicalize(scope.bundle.parent()?).ok()?.join(scope.bundle.file_name()?);
+    plain(bundle.strip_prefix(model).ok()?)
 }
 
 /// A relative path without `.` and `..`, as a name.
@@ -144,7 +151,9 @@ fn in_parallel(
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match digest_one(name) {
                         Ok(parts) => {
-                            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert((*name).clone(), parts);
+                            done.lock()
+                                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                                .insert((*name).clone(), parts);
                         }
                         Err(error) => {
                             *failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
@@ -257,7 +266,8 @@ pub fn compare(
         problems.sort();
         return Err(SignatureError::Files(problems));
     }
-    for (name, len) in &tree.skipped {
+    let bundle = bundle_name(model, scope);
+    for (name, len) in tree.skipped.iter().filter(|(name, _)| Some(*name) != bundle.as_ref()) {
         ignore(&mut compared, name, *len);
     }
     Ok(compared)

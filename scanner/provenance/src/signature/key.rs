@@ -34,14 +34,14 @@ pub enum KeyError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Curve {
+pub(super) enum Curve {
     P256,
     P384,
     P521,
 }
 
 impl Curve {
-    fn of(parameters: ObjectIdentifier) -> Option<Self> {
+    pub(super) fn of(parameters: ObjectIdentifier) -> Option<Self> {
         match parameters.to_string().as_str() {
             "1.2.840.10045.3.1.7" => Some(Self::P256),
             "1.3.132.0.34" => Some(Self::P384),
@@ -107,20 +107,16 @@ impl PublicKey {
         signature::UnparsedPublicKey::new(self.curve.verifier(), &self.point).verify(message, signature).is_ok()
     }
 
-    /// Whether `signature` over a certificate, made with the algorithm `oid`
-    /// (RFC 5758), is this key's. Certificates may use any of the hashes.
-    pub(super) fn verifies_certificate(&self, oid: ObjectIdentifier, tbs: &[u8], signature: &[u8]) -> bool {
-        let algorithm: &'static EcdsaVerificationAlgorithm = match (self.curve, oid.to_string().as_str()) {
-            (Curve::P256, "1.2.840.10045.4.3.2") => &signature::ECDSA_P256_SHA256_ASN1,
-            (Curve::P256, "1.2.840.10045.4.3.3") => &signature::ECDSA_P256_SHA384_ASN1,
-            (Curve::P384, "1.2.840.10045.4.3.2") => &signature::ECDSA_P384_SHA256_ASN1,
-            (Curve::P384, "1.2.840.10045.4.3.3") => &signature::ECDSA_P384_SHA384_ASN1,
-            (Curve::P521, "1.2.840.10045.4.3.2") => &signature::ECDSA_P521_SHA256_ASN1,
-            (Curve::P521, "1.2.840.10045.4.3.3") => &signature::ECDSA_P521_SHA384_ASN1,
-            (Curve::P521, "1.2.840.10045.4.3.4") => &signature::ECDSA_P521_SHA512_ASN1,
-            _ => return false,
+    /// As [`Self::verifies`], with SHA-256 whatever the curve: as version 0.2
+    /// of the reference signed.
+    #[must_use]
+    pub fn verifies_legacy(&self, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm = match self.curve {
+            Curve::P256 => &signature::ECDSA_P256_SHA256_ASN1,
+            Curve::P384 => &signature::ECDSA_P384_SHA256_ASN1,
+            Curve::P521 => &signature::ECDSA_P521_SHA256_ASN1,
         };
-        signature::UnparsedPublicKey::new(algorithm, &self.point).verify(tbs, signature).is_ok()
+        signature::UnparsedPublicKey::new(algorithm, &self.point).verify(message, signature).is_ok()
     }
 
     /// SHA-256 of the PEM text: how bundles name a key.

@@ -251,7 +251,11 @@ fn shard_bytes(serialization: &RawSerialization) -> Result<Option<u64>, Signatur
         ("files", _) => Ok(None),
         ("shards", Some(size)) => {
             // Whole numbers are exact in f64 up to 2^53.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked to be whole and in range"
+            )]
             let whole = (size >= 1.0 && size <= 9e15 && size.fract() == 0.0).then_some(size as u64);
             whole.map(Some).ok_or_else(|| SignatureError::field(FIELD, format!("is {size}")))
         }

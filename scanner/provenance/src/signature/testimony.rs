@@ -141,12 +141,7 @@ fn words(method: SigningMethod) -> &'static str {
     }
 }
 
-fn by_key(
-    bundle: &Bundle,
-    hint: Option<&str>,
-    key: &PublicKey,
-    hearing: Hearing,
-) -> Result<Signer, SignatureError> {
+fn by_key(bundle: &Bundle, hint: Option<&str>, key: &PublicKey, hearing: Hearing) -> Result<Signer, SignatureError> {
     let own = key.hint();
     if !verifies(bundle, key, hearing) {
         return Err(match hint.filter(|h| !h.eq_ignore_ascii_case(&own)) {
@@ -160,7 +155,7 @@ fn by_key(
 fn verifies(bundle: &Bundle, key: &PublicKey, hearing: Hearing) -> bool {
     key.verifies(&dsse::pae(&bundle.payload_type, &bundle.payload), &bundle.signature)
         || hearing.danger_legacy
-            && key.verifies(&dsse::pae_legacy(&bundle.payload_type, &bundle.payload), &bundle.signature)
+            && key.verifies_legacy(&dsse::pae_legacy(&bundle.payload_type, &bundle.payload), &bundle.signature)
 }
 
 /// The time at which the chain must hold: now, or when a trusted timestamp

@@ -121,9 +121,7 @@ impl TrustConfig {
     /// [`TrustError`] names the entry or the file.
     pub fn parse(text: &str, read: &dyn Fn(&str) -> io::Result<String>) -> Result<Self, TrustError> {
         let file: File = toml::from_str(text).map_err(|e| TrustError::Syntax(e.to_string()))?;
-        let file_text = |path: &String| {
-            read(path).map_err(|source| TrustError::Read { path: path.clone(), source })
-        };
+        let file_text = |path: &String| read(path).map_err(|source| TrustError::Read { path: path.clone(), source });
         let signers = file.signer.into_iter().enumerate().map(|(i, entry)| {
             let shown = entry.name.as_ref().map_or_else(|| format!("number {}", i + 1), |n| format!("`{n}`"));
             let method = match (&entry.key, &entry.certificate_roots, &entry.identity_provider, &entry.identity) {
@@ -180,8 +178,7 @@ impl Trust {
 fn method(config: &MethodConfig, shown: &str) -> Result<TrustedMethod, TrustError> {
     let key = |source| TrustError::Key { path: shown.to_owned(), source };
     let root = |text: &str| {
-        TrustedRoot::from_json(text)
-            .map_err(|e| TrustError::Root { signer: shown.to_owned(), problem: e.to_string() })
+        TrustedRoot::from_json(text).map_err(|e| TrustError::Root { signer: shown.to_owned(), problem: e.to_string() })
     };
     Ok(match config {
         MethodConfig::Key { pem } => TrustedMethod::Key(PublicKey::from_pem(pem.as_bytes()).map_err(key)?),
