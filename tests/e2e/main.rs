@@ -8,5 +8,6 @@ mod disk;
 mod origin;
 mod readme;
 mod reports;
+mod signatures;
 mod stores;
 mod workers;

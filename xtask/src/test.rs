@@ -9,6 +9,10 @@ const CHECKERS: &[&str] = &["jsonschema==4.25.1", "xmlschema==4.1.0"];
 /// Python packages that make and convert models for the tests of lineage.
 const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
 
+/// The reference implementation of OpenSSF Model Signing, with the package it
+/// forgets to declare.
+const REFERENCE: &[&str] = &["model-signing==1.1.1", "pyopenssl==25.3.0"];
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -19,6 +23,9 @@ pub fn run() -> Result {
     }
     if let Err(e) = venv::with("lineage", CONVERTERS) {
         eprintln!("the tests of converted models will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("signing", REFERENCE) {
+        eprintln!("the tests beside the reference implementation of model signing will be skipped: {e}");
     }
     if !have("cargo", &["nextest", "--version"]) {
         install("cargo-nextest")?;
