@@ -58,8 +58,7 @@ impl Place {
     fn verify(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let model = self.at("model");
         let output = run(&[&["verify", &model, "--quiet", "--format", "json"], arguments].concat());
-        let report: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), report["signature"].clone())
     }
 
@@ -247,7 +246,8 @@ impl Authority {
 #[test]
 fn certificates_must_be_for_signing_code_now_under_a_trusted_root() {
     let authority = Authority::new("Example Root");
-    let cases: [(&str, fn(&mut CertificateParams), Option<&str>); 7] = [
+    type Change = fn(&mut CertificateParams);
+    let cases: [(&str, Change, Option<&str>); 7] = [
         ("ordinary", |_| {}, None),
         (
             "expired",

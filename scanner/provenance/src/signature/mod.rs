@@ -24,7 +24,7 @@ pub use artifact::{Artifact, Instance, Who, verify_artifact};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
 pub use chain::from_pem as certificates_from_pem;
 pub use error::{FileProblem, SignatureError};
-pub use files::{Compared, Digests, Scope, compare, digest, digest_bound};
+pub use files::{Compared, DigestFiles, Digests, Scope, compare, digest, digest_bound};
 pub use hash::{Algorithm, Digested, digest as digest_reader};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use manifest::{Manifest, Part};
