@@ -11,7 +11,7 @@ const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.
 
 /// The reference implementation of OpenSSF Model Signing, with the package it
 /// forgets to declare.
-const REFERENCE: &[&str] = &["model-signing==1.1.1", "pyopenssl==26.4.0"];
+pub const REFERENCE: &[&str] = &["model-signing==1.1.1", "pyopenssl==26.4.0"];
 
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;

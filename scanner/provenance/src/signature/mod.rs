@@ -6,6 +6,7 @@
 //! manifest ([`compare`]). Both must succeed.
 
 mod artifact;
+mod attestation;
 mod bundle;
 mod chain;
 mod dsse;
@@ -21,6 +22,7 @@ mod trust;
 use std::path::Path;
 
 pub use artifact::{Artifact, Instance, Who, verify_artifact};
+pub use attestation::{ATTESTATION_BYTES_MAX, Attestation, attestations};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
 pub use chain::from_pem as certificates_from_pem;
 pub use error::{FileProblem, SignatureError};
@@ -37,6 +39,9 @@ use weighbridge_types::Signature;
 pub(crate) const PARSERS: &[(&str, crate::parsers::Run)] = &[
     ("signature-bundle", |bytes| {
         let _ = hear(bytes, &Trust { signers: Vec::new() }, now(), Hearing { danger_legacy: true });
+    }),
+    ("signature-attestation", |bytes| {
+        let _ = attestations(bytes, &Trust { signers: Vec::new() }, now());
     }),
     ("signature-statement", |bytes| {
         let _ = Manifest::parse(bytes, true);
