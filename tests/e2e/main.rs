@@ -5,6 +5,7 @@
 mod cli;
 mod corpus;
 mod disk;
+mod inventory;
 mod readme;
 mod reports;
 mod stores;

@@ -1,3 +1,5 @@
+pub mod advisories;
+pub mod inventory;
 pub mod rules;
 pub mod scan;
 pub mod worker;

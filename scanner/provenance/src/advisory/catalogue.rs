@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use weighbridge_types::Sha256;
 
-use super::osv::{Advisory, Affected, AdvisoryError, RangeKind};
+use super::osv::{Advisory, AdvisoryError, Affected, RangeKind};
 use super::repository;
 
 /// Most documents taken into one catalogue.

@@ -59,14 +59,14 @@ fn version_3(m: &Metrics<'_>) -> Option<f64> {
         "U" => false,
         _ => return None,
     };
-    let privileges = if changed { [("N", 0.85), ("L", 0.68), ("H", 0.5)] } else { [("N", 0.85), ("L", 0.62), ("H", 0.27)] };
+    let privileges =
+        if changed { [("N", 0.85), ("L", 0.68), ("H", 0.5)] } else { [("N", 0.85), ("L", 0.62), ("H", 0.27)] };
     let exploitability = 8.22
         * m.weight("AV", &[("N", 0.85), ("A", 0.62), ("L", 0.55), ("P", 0.2)])?
         * m.weight("AC", &[("L", 0.77), ("H", 0.44)])?
         * m.weight("PR", &privileges)?
         * m.weight("UI", &[("N", 0.85), ("R", 0.62)])?;
-    let iss =
-        1.0 - (1.0 - m.weight("C", IMPACT)?) * (1.0 - m.weight("I", IMPACT)?) * (1.0 - m.weight("A", IMPACT)?);
+    let iss = 1.0 - (1.0 - m.weight("C", IMPACT)?) * (1.0 - m.weight("I", IMPACT)?) * (1.0 - m.weight("A", IMPACT)?);
     let impact = if changed { 7.52 * (iss - 0.029) - 3.25 * (iss - 0.02).powi(15) } else { 6.42 * iss };
     if impact <= 0.0 {
         return Some(0.0);
@@ -81,18 +81,9 @@ fn version_3(m: &Metrics<'_>) -> Option<f64> {
 /// (CVSS 4.0, `cvss_lookup`): by EQ1 and EQ2, then EQ4 (1, 2), then EQ3 and
 /// EQ6 (00, 01, 10, 11, 21).
 const MACRO: [[[[f64; 5]; 2]; 2]; 3] = [
-    [
-        [[10.0, 9.6, 9.3, 9.2, 7.9], [9.3, 9.0, 8.8, 8.0, 6.9]],
-        [[9.5, 9.1, 9.2, 8.2, 7.1], [9.2, 8.1, 8.4, 7.0, 6.3]],
-    ],
-    [
-        [[9.4, 8.9, 8.6, 7.6, 6.5], [8.7, 7.5, 7.2, 5.7, 5.3]],
-        [[9.0, 7.7, 7.4, 5.9, 5.8], [7.7, 6.6, 6.1, 5.2, 2.3]],
-    ],
-    [
-        [[8.6, 7.4, 7.2, 5.7, 4.7], [7.0, 5.4, 5.3, 3.6, 2.4]],
-        [[7.3, 5.5, 6.1, 5.1, 2.4], [5.4, 4.3, 4.6, 1.8, 1.0]],
-    ],
+    [[[10.0, 9.6, 9.3, 9.2, 7.9], [9.3, 9.0, 8.8, 8.0, 6.9]], [[9.5, 9.1, 9.2, 8.2, 7.1], [9.2, 8.1, 8.4, 7.0, 6.3]]],
+    [[[9.4, 8.9, 8.6, 7.6, 6.5], [8.7, 7.5, 7.2, 5.7, 5.3]], [[9.0, 7.7, 7.4, 5.9, 5.8], [7.7, 6.6, 6.1, 5.2, 2.3]]],
+    [[[8.6, 7.4, 7.2, 5.7, 4.7], [7.0, 5.4, 5.3, 3.6, 2.4]], [[7.3, 5.5, 6.1, 5.1, 2.4], [5.4, 4.3, 4.6, 1.8, 1.0]]],
 ];
 
 /// CVSS 4.0 specification, section 8: the score of the macro vector, less the
@@ -214,16 +205,23 @@ mod tests {
 
     #[test]
     fn what_is_no_vector_has_no_score() {
-        for vector in ["", "7.5", "CVSS:3.1", "CVSS:3.1/AV:N", "CVSS:2.0/AV:N", "CVSS:3.1/AV:N/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"]
-        {
+        for vector in [
+            "",
+            "7.5",
+            "CVSS:3.1",
+            "CVSS:3.1/AV:N",
+            "CVSS:2.0/AV:N",
+            "CVSS:3.1/AV:N/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+        ] {
             assert_eq!(base_score(vector), None, "{vector}");
         }
     }
 
     #[test]
     fn ratings_begin_where_the_scale_says() {
-        assert_eq!([0.0, 0.1, 3.9, 4.0, 6.9, 7.0, 8.9, 9.0].map(severity).map(Severity::name), [
-            "info", "low", "low", "medium", "medium", "high", "high", "critical"
-        ]);
+        assert_eq!(
+            [0.0, 0.1, 3.9, 4.0, 6.9, 7.0, 8.9, 9.0].map(severity).map(Severity::name),
+            ["info", "low", "low", "medium", "medium", "high", "high", "critical"]
+        );
     }
 }

@@ -94,8 +94,7 @@ impl Catalogue {
     pub fn against_program(&self, program: &Installed<'_>) -> Judgement {
         let mut about: BTreeMap<usize, Vec<&Affected>> = BTreeMap::new();
         let by_stack = self.by_stack.get(program.stack).into_iter().flatten();
-        let by_package =
-            program.packages.iter().filter_map(|(e, n)| self.by_package.get(&package_key(e, n))).flatten();
+        let by_package = program.packages.iter().filter_map(|(e, n)| self.by_package.get(&package_key(e, n))).flatten();
         for (index, entry) in by_stack.chain(by_package) {
             if let Some(affected) = self.advisories.get(*index).and_then(|a| a.affected.get(*entry)) {
                 about.entry(*index).or_default().push(affected);
@@ -216,10 +215,10 @@ fn state(affected: &Affected, installed: Option<&str>) -> State {
     let Some(version) = version.map(Version::public) else { return State::Undecided };
     let mut worst = State::Not;
     for range in affected.ranges.iter().filter(|r| r.kind != RangeKind::Git) {
-        match in_range(&range.events, scheme, &version) {
-            Some(None) => {}
-            Some(Some(fixed)) => return State::Affected { fixed },
-            None => worst = State::Undecided,
+        match in_range(&range.events, scheme, &version).unwrap_or(State::Undecided) {
+            State::Not => {}
+            State::Undecided => worst = State::Undecided,
+            inside => return inside,
         }
     }
     let listed = |v: &String| version::parse(scheme, v).map(Version::public).as_ref() == Some(&version);
@@ -232,10 +231,8 @@ fn state(affected: &Affected, installed: Option<&str>) -> State {
     if told { worst } else { State::Undecided }
 }
 
-/// `None` if the range cannot be read; inside, the first fixed version if
-/// `version` is in the range.
-#[expect(clippy::option_option, reason = "unreadable, outside, inside without a fix, inside with one")]
-fn in_range(events: &[Event], scheme: Scheme, version: &Version) -> Option<Option<Option<String>>> {
+/// Whether `version` lies in a range; `None` if the range cannot be read.
+fn in_range(events: &[Event], scheme: Scheme, version: &Version) -> Option<State> {
     let mut points = Vec::with_capacity(events.len());
     for event in events {
         let (Event::Introduced(text) | Event::Fixed(text) | Event::LastAffected(text) | Event::Limit(text)) = event;
@@ -259,5 +256,5 @@ fn in_range(events: &[Event], scheme: Scheme, version: &Version) -> Option<Optio
         Event::Fixed(text) if at.as_ref().is_some_and(|at| at > version) => Some(text.clone()),
         _ => None,
     };
-    Some(inside.then(|| points.iter().find_map(later)))
+    Some(if inside { State::Affected { fixed: points.iter().find_map(later) } } else { State::Not })
 }

@@ -173,7 +173,11 @@ impl Advisory {
             details: root.text("details")?.unwrap_or_default(),
             severity: scored(&root)?.or(word).unwrap_or(Severity::High),
             affected: root.list("affected")?.into_iter().map(|n| affected(&n.object()?)).collect::<Result<_, _>>()?,
-            references: root.list("references")?.into_iter().map(|n| reference(&n.object()?)).collect::<Result<_, _>>()?,
+            references: root
+                .list("references")?
+                .into_iter()
+                .map(|n| reference(&n.object()?))
+                .collect::<Result<_, _>>()?,
             published: root.time("published")?,
             modified: root.time("modified")?.ok_or_else(|| AdvisoryError::Missing("modified".to_owned()))?,
             withdrawn: root.time("withdrawn")?,
@@ -240,10 +244,8 @@ fn package(node: &Object<'_>) -> Result<(String, String), AdvisoryError> {
         return Ok((ecosystem, name));
     }
     let purl = node.required("purl")?;
-    let (kind, rest) = purl
-        .strip_prefix("pkg:")
-        .and_then(|p| p.split_once('/'))
-        .ok_or_else(|| node.error("purl", "a package URL"))?;
+    let (kind, rest) =
+        purl.strip_prefix("pkg:").and_then(|p| p.split_once('/')).ok_or_else(|| node.error("purl", "a package URL"))?;
     let name = rest.split(['@', '?', '#']).next().unwrap_or(rest);
     let ecosystem = match kind {
         "pypi" => "PyPI",
@@ -264,8 +266,7 @@ fn range(node: &Object<'_>) -> Result<Range, AdvisoryError> {
     if kind == RangeKind::Git && repo.is_none() {
         return Err(AdvisoryError::Missing(node.at("repo")));
     }
-    let events: Vec<Event> =
-        node.list("events")?.into_iter().map(|e| event(&e.object()?)).collect::<Result<_, _>>()?;
+    let events: Vec<Event> = node.list("events")?.into_iter().map(|e| event(&e.object()?)).collect::<Result<_, _>>()?;
     if !events.iter().any(|e| matches!(e, Event::Introduced(_))) {
         return Err(node.error("events", "a list with an `introduced` event"));
     }
@@ -482,7 +483,11 @@ mod tests {
             ("/affected/0/ranges/0/type", json!("GIT"), "affected[0].ranges[0].repo"),
             ("/affected/0/ranges/0/events/1", json!({}), "affected[0].ranges[0].events[1].introduced"),
             ("/affected/0/ranges/0/events", json!([]), "affected[0].ranges[0].events"),
-            ("/affected/0/database_specific/weighbridge/scheme", json!("roman"), "affected[0].database_specific.weighbridge.scheme"),
+            (
+                "/affected/0/database_specific/weighbridge/scheme",
+                json!("roman"),
+                "affected[0].database_specific.weighbridge.scheme",
+            ),
             ("/database_specific/severity", json!("loud"), "database_specific.severity"),
             ("/database_specific/weighbridge/file_sha256/0", json!("abc"), "database_specific.weighbridge.file_sha256"),
             ("/database_specific/weighbridge/action", json!("pray"), "database_specific.weighbridge.action"),

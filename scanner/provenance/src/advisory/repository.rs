@@ -100,7 +100,10 @@ mod tests {
         let name = Some("huggingface.co/org/na me".to_owned());
         assert_eq!(of_purl("pkg:huggingface/Org/Na%20me@ABC").map(|p| p.0), name);
         assert_eq!(of_purl("pkg:huggingface/Org/Na%20me@ABC").and_then(|p| p.1), Some("ABC".to_owned()));
-        assert_eq!(of_url("https://hf.co/Org/Name/resolve/main/x?download"), Some("huggingface.co/org/name".to_owned()));
+        assert_eq!(
+            of_url("https://hf.co/Org/Name/resolve/main/x?download"),
+            Some("huggingface.co/org/name".to_owned())
+        );
         assert_eq!(of_url("huggingface.co/org"), None);
         assert_eq!(pattern("Org/*"), "huggingface.co/org/*");
         assert_eq!(index_key("org/x*"), Some("huggingface.co/org".to_owned()));
@@ -111,8 +114,13 @@ mod tests {
     #[test]
     fn a_star_stays_in_its_component() {
         for (p, t, expected) in [
-            ("h/o/*", "h/o/n", true), ("h/o/*", "h/o/n/m", false), ("h/*", "h/o/n", false), ("h/o/a*c", "h/o/abc", true),
-            ("h/o/a*b*c", "h/o/a-b-c", true), ("h/o/a*b*c", "h/o/acb", false), ("h/o/ab*b", "h/o/ab", false),
+            ("h/o/*", "h/o/n", true),
+            ("h/o/*", "h/o/n/m", false),
+            ("h/*", "h/o/n", false),
+            ("h/o/a*c", "h/o/abc", true),
+            ("h/o/a*b*c", "h/o/a-b-c", true),
+            ("h/o/a*b*c", "h/o/acb", false),
+            ("h/o/ab*b", "h/o/ab", false),
         ] {
             assert_eq!(matches(p, t), expected, "{p} {t}");
         }

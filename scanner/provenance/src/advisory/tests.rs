@@ -78,8 +78,7 @@ fn every_document_here_is_sound() {
 #[test]
 fn known_programs_are_judged_as_the_research_says() {
     let ollama = |v| {
-        let program =
-            Installed { stack: "ollama", packages: &[("Go", "github.com/ollama/ollama")], version: Some(v) };
+        let program = Installed { stack: "ollama", packages: &[("Go", "github.com/ollama/ollama")], version: Some(v) };
         embedded().against_program(&program)
     };
     let old = ollama("0.1.33");
@@ -134,9 +133,9 @@ fn several_branches_have_their_own_fixes() {
         &Value::Null,
     );
     let catalogue = catalogue(&[document]);
-    for (version, fixed) in [
-        ("1.4", Some("1.5")), ("1.5", None), ("1.9", None), ("2.0rc1", None), ("2.2", Some("2.3")), ("2.3", None),
-    ] {
+    for (version, fixed) in
+        [("1.4", Some("1.5")), ("1.5", None), ("1.9", None), ("2.0rc1", None), ("2.2", Some("2.3")), ("2.3", None)]
+    {
         let program = Installed { stack: "x", packages: &[("pypi", "X")], version: Some(version) };
         let judgement = catalogue.against_program(&program);
         assert_eq!(judgement.matches.first().and_then(|m| m.fixed.as_deref()), fixed, "{version}");
@@ -193,9 +192,7 @@ fn the_strongest_evidence_is_told_and_lineage_only_warns() {
     let catalogue = catalogue(&[document]);
     let claims = [claim("pkg:huggingface/O/very-bad", None)];
     let all = ModelFacts { files: &[digest], tree: None, claims: &claims, lineage: Some(&lineage) };
-    let kind = |facts: &ModelFacts<'_>| {
-        catalogue.against_model(facts).first().map(|m| (m.matched_by, m.severity))
-    };
+    let kind = |facts: &ModelFacts<'_>| catalogue.against_model(facts).first().map(|m| (m.matched_by, m.severity));
     assert_eq!(kind(&all), Some((AdvisoryMatchKind::Digest, Severity::Critical)));
     assert_eq!(kind(&ModelFacts { files: &[], ..all }), Some((AdvisoryMatchKind::Revision, Severity::Critical)));
     let lineage_only = ModelFacts { files: &[], claims: &[], ..all };
@@ -221,7 +218,8 @@ fn what_was_taken_back_or_has_expired_does_not_match() {
 
 #[test]
 fn a_users_document_replaces_ours() {
-    let document = json!({ "id": "CVE-2025-63389", "modified": "2026-11-21T00:00:00Z", "withdrawn": "2026-11-21T00:00:00Z" });
+    let document =
+        json!({ "id": "CVE-2025-63389", "modified": "2026-11-21T00:00:00Z", "withdrawn": "2026-11-21T00:00:00Z" });
     let documents = [("mine.json".to_owned(), document.to_string().into_bytes())];
     let catalogue = Catalogue::load(&documents, now()).unwrap();
     assert!(catalogue.get("CVE-2025-63389").is_none() && catalogue.get("CVE-2024-37032").is_some());

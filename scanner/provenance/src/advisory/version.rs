@@ -280,9 +280,30 @@ mod tests {
         (
             Scheme::Python,
             &[
-                "0", "0.1.29", "0.9", "0.10.0", "1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0-alpha.2", "1.0b1", "1.0rc1",
-                "1.0-rc.2", "1.0", "1.0+cu121", "1.0+cu121.1", "1.0+5", "1.0.post1.dev2", "1.0.post1", "1.0-2",
-                "1.0-3-gabcdef1-dirty", "1.0.1", "1.10", "2", "2025.1", "1!0.1",
+                "0",
+                "0.1.29",
+                "0.9",
+                "0.10.0",
+                "1.0.dev1",
+                "1.0a1.dev1",
+                "1.0a1",
+                "1.0-alpha.2",
+                "1.0b1",
+                "1.0rc1",
+                "1.0-rc.2",
+                "1.0",
+                "1.0+cu121",
+                "1.0+cu121.1",
+                "1.0+5",
+                "1.0.post1.dev2",
+                "1.0.post1",
+                "1.0-2",
+                "1.0-3-gabcdef1-dirty",
+                "1.0.1",
+                "1.10",
+                "2",
+                "2025.1",
+                "1!0.1",
             ],
         ),
         (Scheme::Python, &["5.0.0.dev0", "5.0.0rc1", "5.0.0rc3", "5.0.0", "v5.3.0"]),
@@ -303,8 +324,14 @@ mod tests {
     #[test]
     fn different_spellings_are_equal() {
         for (a, b) in [
-            ("1", "v1.0.0"), ("1.0-1", "1.0.post1"), ("1.0RC1", "1.0-rc.1"), ("1.0.alpha", "1.0a0"), (" 2.5.1 ", "2.5.1"),
-            ("1.0.r4", "1.0.post4"), ("1.0_dev", "1.0.dev0"), ("1.0+ubuntu-1", "1.0+ubuntu.1"),
+            ("1", "v1.0.0"),
+            ("1.0-1", "1.0.post1"),
+            ("1.0RC1", "1.0-rc.1"),
+            ("1.0.alpha", "1.0a0"),
+            (" 2.5.1 ", "2.5.1"),
+            ("1.0.r4", "1.0.post4"),
+            ("1.0_dev", "1.0.dev0"),
+            ("1.0+ubuntu-1", "1.0+ubuntu.1"),
         ] {
             assert_eq!(compare(Scheme::Python, a, b), Some(Ordering::Equal), "{a} {b}");
         }
@@ -313,12 +340,24 @@ mod tests {
     #[test]
     fn what_is_no_version_is_not_compared() {
         for (scheme, text) in [
-            (Scheme::Python, ""), (Scheme::Python, "main"), (Scheme::Python, "1..0"), (Scheme::Python, "1.0-"),
-            (Scheme::Python, "1.0a1b2"), (Scheme::Python, "99999999999999999999"), (Scheme::Python, "1.0+"),
-            (Scheme::Python, "1.0.post1.post2"), (Scheme::Python, "1.0 beta"), (Scheme::Python, "(devel)"),
-            (Scheme::Python, "1.0.\u{661}"), (Scheme::LlamaBuild, "unknown"), (Scheme::LlamaBuild, "b-5"),
-            (Scheme::LlamaBuild, "b1.2"), (Scheme::YearMonth, "2.59.0"), (Scheme::YearMonth, "25.13"),
-            (Scheme::YearMonth, "r25"), (Scheme::YearMonth, "25.07.1.2"),
+            (Scheme::Python, ""),
+            (Scheme::Python, "main"),
+            (Scheme::Python, "1..0"),
+            (Scheme::Python, "1.0-"),
+            (Scheme::Python, "1.0a1b2"),
+            (Scheme::Python, "99999999999999999999"),
+            (Scheme::Python, "1.0+"),
+            (Scheme::Python, "1.0.post1.post2"),
+            (Scheme::Python, "1.0 beta"),
+            (Scheme::Python, "(devel)"),
+            (Scheme::Python, "1.0.\u{661}"),
+            (Scheme::LlamaBuild, "unknown"),
+            (Scheme::LlamaBuild, "b-5"),
+            (Scheme::LlamaBuild, "b1.2"),
+            (Scheme::YearMonth, "2.59.0"),
+            (Scheme::YearMonth, "25.13"),
+            (Scheme::YearMonth, "r25"),
+            (Scheme::YearMonth, "25.07.1.2"),
         ] {
             assert_eq!(parse(scheme, text), None, "{text}");
         }
