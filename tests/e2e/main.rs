@@ -6,6 +6,7 @@ mod cli;
 mod corpus;
 mod disk;
 mod origin;
+mod inventory;
 mod readme;
 mod reports;
 mod signatures;

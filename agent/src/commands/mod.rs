@@ -1,5 +1,7 @@
 pub mod conformance;
 pub mod files;
+pub mod advisories;
+pub mod inventory;
 pub mod rules;
 pub mod scan;
 pub mod sign;

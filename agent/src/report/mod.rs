@@ -1,5 +1,6 @@
 //! Renderings of a scan report, one file each.
 
+mod inventory;
 mod json;
 mod junit;
 mod markdown;
@@ -7,6 +8,7 @@ mod sarif;
 mod table;
 mod text;
 
+pub use inventory::inventory;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
