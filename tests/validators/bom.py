@@ -8,6 +8,14 @@ import sys
 
 
 def cyclonedx(text, version):
+    import functools
+
+    import rfc3987_syntax
+
+    # The same few addresses stand in thousands of places, and the grammar
+    # takes a tenth of a second for each.
+    rfc3987_syntax.is_valid_syntax = functools.lru_cache(None)(rfc3987_syntax.is_valid_syntax)
+
     from cyclonedx.model.bom import Bom
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator

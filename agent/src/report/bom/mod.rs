@@ -19,7 +19,7 @@ pub use weaknesses::{Weakness, weaknesses};
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use weighbridge_types::{Artifact, Model, Report, Verdict};
+use weighbridge_types::{Artifact, Model, Report, Sha256, Verdict};
 
 /// A report seen as models made of files.
 pub struct Bill<'a> {
@@ -104,8 +104,8 @@ impl<'a> Bill<'a> {
             || self.files_of(entry).any(File::is_unread)
     }
 
-    /// What the version of a model is, where its files can tell: the digest
-    /// of the only file, or one over names, lengths and digests of all.
+    /// The digest of a model that was read as a whole, with its kind before
+    /// it: of the only file, or over paths, lengths and digests of all.
     pub fn digest_of(&self, entry: &ModelEntry<'a>) -> Option<String> {
         if self.is_incomplete(entry) {
             return None;
@@ -113,9 +113,15 @@ impl<'a> Bill<'a> {
         let files: Option<Vec<_>> = self.files_of(entry).map(|f| Some((f.artifact, f.artifact.sha256?))).collect();
         match files?.as_slice() {
             [] => None,
-            [(_, only)] => Some(only.to_string()),
-            many => Some(digest::tree(&entry.model.path, many)),
+            [(_, only)] => Some(format!("sha256:{only}")),
+            many => Some(format!("tree-sha256:{}", digest::tree(&entry.model.path, many))),
         }
+    }
+
+    /// The digest of a model that is one file.
+    pub fn only_sha256(&self, entry: &ModelEntry<'a>) -> Option<Sha256> {
+        let mut files = self.files_of(entry);
+        files.next().filter(|_| entry.model.files.len() == 1)?.artifact.sha256
     }
 
     /// The model of this name or at this path, other than `entry`.

@@ -4,6 +4,9 @@ use weighbridge_types::{Claim, Signature, Strength};
 
 use super::{Bill, ITEMS_MAX, ModelEntry, NAME_CHARS_MAX, TEXT_CHARS_MAX, purl, text, url};
 
+/// Longest path of a bundle that is passed on as an address: what Linux opens.
+const BUNDLE_BYTES_MAX: usize = 4096;
+
 impl<'a> Bill<'a> {
     /// The claim worth most among those that `accept` something.
     fn strongest<'b, T>(
@@ -31,7 +34,11 @@ impl<'a> Bill<'a> {
     /// digest's head.
     pub fn version(&self, entry: &ModelEntry<'a>) -> Option<String> {
         let claimed = self.claimed_revision(entry).map(|(_, r)| text(r, NAME_CHARS_MAX));
-        claimed.or_else(|| self.digest_of(entry).and_then(|d| Some(format!("sha256:{}", d.get(..12)?))))
+        claimed.or_else(|| {
+            let digest = self.digest_of(entry)?;
+            let (kind, hex) = digest.split_once(':')?;
+            Some(format!("{kind}:{}", hex.get(..12)?))
+        })
     }
 
     /// The revision that is claimed, and the claim.
@@ -124,12 +131,12 @@ pub fn signature_facts(signature: &Signature) -> Vec<(&'static str, String)> {
     out
 }
 
-/// The bundle's path, where there is one.
+/// The bundle's path, where there is one that a system could open.
 pub fn bundle(signature: &Signature) -> Option<&str> {
     match signature {
         Signature::Unsigned => None,
         Signature::Trusted { bundle, .. } | Signature::Untrusted { bundle, .. } | Signature::Unknown { bundle, .. } => {
-            Some(bundle).map(String::as_str).filter(|b| !b.is_empty())
+            Some(bundle).map(String::as_str).filter(|b| (1..=BUNDLE_BYTES_MAX).contains(&b.len()))
         }
     }
 }

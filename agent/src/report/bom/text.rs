@@ -100,3 +100,60 @@ pub fn purl(raw: &str) -> Option<&str> {
     }
     (raw.len() <= 1024 && kind_is_good && name_is_good && all_good).then_some(raw)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_cut() {
+        assert_eq!(text("a\0b", 9), "a\\u{0}b");
+        assert_eq!(text("abcdef", 4), "abc…");
+        assert_eq!(text("\0\0", 8), "\\u{0}\\u…");
+    }
+
+    #[test]
+    fn addresses_are_passed_on_without_secrets_or_not_at_all() {
+        for (raw, expected) in [
+            ("https://example.com", Some("https://example.com")),
+            ("HTTPS://user:p@example.com:8443/a%20b?t=1#f", Some("https://example.com:8443/a%20b")),
+            ("https://example.com/模", Some("https://example.com/%E6%A8%A1")),
+            ("https://example.com?token=1", Some("https://example.com")),
+            ("https://", None),
+            ("https://exa mple.com/", None),
+            ("https://example.com:port/", None),
+            ("https://example.com:+80/", None),
+            ("https://example.com/a b", None),
+            ("https://example.com/%zz", None),
+            ("https://example.com/\u{1b}", None),
+            ("javascript:alert(1)", None),
+            ("javascript://x/%0aalert(1)", None),
+            ("file:///etc/passwd", None),
+            ("no address", None),
+        ] {
+            assert_eq!(url(raw).as_deref(), expected, "{raw}");
+        }
+        assert_eq!(page_url("https://a.b/c?d=1#e").as_deref(), Some("https://a.b/c?d=1"));
+        assert_eq!(page_url("https://a.b/c?d= 1"), None);
+    }
+
+    #[test]
+    fn package_urls_are_held_to_their_form() {
+        for good in ["pkg:huggingface/Org/Name@abc", "pkg:oci/a%20b?repository_url=ghcr.io/x", "pkg:ollama/llama3@8b"] {
+            assert_eq!(purl(good), Some(good));
+        }
+        for bad in [
+            "pkg:huggingface/",
+            "pkg:/x",
+            "pkg:a//b",
+            "pkg:a/../b",
+            "pkg:a/b c",
+            "pkg:a/%4",
+            "pkg:A/b",
+            "x",
+            "pkg:a/b\n",
+        ] {
+            assert_eq!(purl(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use weighbridge_types::{Artifact, ModelKind, Signature};
+use weighbridge_types::{ModelKind, Sha256, Signature};
 
 use super::{evidence, model_card, pedigree, property};
 use crate::report::bom::{
@@ -21,7 +21,7 @@ pub fn model(bill: &Bill<'_>, entry: &ModelEntry<'_>) -> Object {
         .with("name", named(&model.name))
         .maybe("version", bill.version(entry))
         .maybe("description", bill.says(entry, "description").or_else(|| bill.says(entry, "doc_string")))
-        .list("hashes", only_hash(bill, entry))
+        .list("hashes", bill.only_sha256(entry).map(hash))
         .list("licenses", licence_choice(bill, entry))
         .maybe("purl", bill.purl(entry).map(|(_, purl)| purl))
         .object("pedigree", pedigree::of(bill, entry))
@@ -49,7 +49,7 @@ pub fn file(file: &File<'_>) -> Object {
         .with("type", if kind.is_some() { "data" } else { "file" })
         .with("bom-ref", file.id.as_str())
         .with("name", file.name())
-        .list("hashes", hash(artifact))
+        .list("hashes", artifact.sha256.map(hash))
         .list("externalReferences", artifact.signature.as_ref().and_then(bundle_reference))
         .maybe("data", kind.map(|kind| json!([{"type": kind, "name": artifact.format}])))
         .object("evidence", evidence::of_file(artifact))
@@ -66,15 +66,8 @@ fn data_kind(format: &str) -> Option<&'static str> {
     }
 }
 
-fn hash(artifact: &Artifact) -> Option<Value> {
-    artifact.sha256.map(|digest| json!({"alg": "SHA-256", "content": digest}))
-}
-
-/// The hash of a model that is one file.
-fn only_hash(bill: &Bill<'_>, entry: &ModelEntry<'_>) -> Option<Value> {
-    let mut files = bill.files_of(entry);
-    let first = files.next().filter(|_| entry.model.files.len() == 1)?;
-    hash(first.artifact)
+fn hash(sha256: Sha256) -> Value {
+    json!({"alg": "SHA-256", "content": sha256})
 }
 
 /// Identifiers where SPDX has them, names otherwise; a lone expression, since
@@ -128,7 +121,7 @@ fn properties(bill: &Bill<'_>, entry: &ModelEntry<'_>) -> Vec<Value> {
         property("size-bytes", &model.size_bytes.to_string()),
     ];
     if let Some(digest) = bill.digest_of(entry) {
-        out.push(property("digest", &format!("sha256:{digest}")));
+        out.push(property("digest", &digest));
     }
     if let Some(signature) = &model.signature {
         out.extend(signature_facts(signature).iter().map(|(name, value)| property(name, value)));

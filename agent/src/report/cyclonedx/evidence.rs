@@ -9,7 +9,7 @@ use crate::report::bom::{
 /// Why a model is said to be what it is, and where it lies.
 pub fn of_model(bill: &Bill<'_>, entry: &ModelEntry<'_>) -> Object {
     let identity = entry.model.origin.iter().filter_map(identity).take(ITEMS_MAX);
-    let digest = bill.digest_of(entry).map(|digest| {
+    let digest = bill.only_sha256(entry).map(|digest| {
         json!({
             "field": "hash",
             "confidence": 1,

@@ -24,7 +24,7 @@ pub fn add(graph: &mut Graph, bill: &Bill<'_>, model_entry: &ModelEntry<'_>) {
         e.with("name", named(&model.name))
             .maybe("description", says("description").or_else(|| says("doc_string")))
             .with("comment", comment(model_entry))
-            .list("verifiedUsing", bill.digest_of(model_entry).filter(|_| model.files.len() == 1).map(|d| hash(&d)))
+            .list("verifiedUsing", bill.only_sha256(model_entry).map(|d| hash(&d.to_string())))
             .list("externalIdentifier", purl.map(|p| identifier("packageUrl", p)))
             .list("externalRef", model.signature.as_ref().and_then(bundle).map(bundle_reference))
             .maybe("builtTime", says("date").and_then(|d| time(&d)))
