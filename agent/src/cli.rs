@@ -129,6 +129,13 @@ pub enum Format {
     Junit,
     /// For issues and wikis
     Markdown,
+    /// Bill of materials: CycloneDX 1.7
+    Cyclonedx,
+    /// Bill of materials: CycloneDX 1.6
+    #[value(name = "cyclonedx-1.6")]
+    Cyclonedx16,
+    /// Bill of materials: SPDX 3.0.1
+    Spdx3,
 }
 
 #[derive(Debug, Args)]

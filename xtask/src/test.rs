@@ -4,7 +4,12 @@ use crate::run::{self, Result, have};
 use crate::{schemas, venv};
 
 /// Python packages the end-to-end tests check reports with.
-const CHECKERS: &[&str] = &["jsonschema==4.25.1", "xmlschema==4.1.0"];
+const CHECKERS: &[&str] = &[
+    "jsonschema==4.25.1",
+    "xmlschema==4.1.0",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+    "spdx-python-model==0.0.6",
+];
 
 /// Python packages that make and convert models for the tests of lineage.
 const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
