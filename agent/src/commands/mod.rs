@@ -1,6 +1,6 @@
+pub mod advisories;
 pub mod conformance;
 pub mod files;
-pub mod advisories;
 pub mod inventory;
 pub mod rules;
 pub mod scan;

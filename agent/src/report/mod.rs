@@ -1,8 +1,8 @@
 //! Renderings of a scan report, one file each.
 
-mod inventory;
 mod bom;
 mod cyclonedx;
+mod inventory;
 mod json;
 mod junit;
 mod markdown;
@@ -11,8 +11,8 @@ mod spdx3;
 mod table;
 mod text;
 
-pub use inventory::inventory;
 pub use cyclonedx::{SpecVersion, cyclonedx};
+pub use inventory::inventory;
 pub use json::json;
 pub use junit::junit;
 pub use markdown::markdown;
