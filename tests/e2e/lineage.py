@@ -67,7 +67,7 @@ def main():
     folder = Path(sys.argv[1])
     for architecture, modules, bias, shift in ARCHITECTURES:
         random = np.random.default_rng(len(architecture) + len(modules))
-        tensors = {"model.embed_tokens.weight": random.normal(size=(8, WIDTH)).astype(np.float16)}
+        tensors = {"model.embed_tokens.weight": random.normal(size=(64, WIDTH)).astype(np.float16)}
         for module in modules:
             for n in range(LAYERS) if "{n}" in module else [0]:
                 for kind in ["weight", "bias"] if bias else ["weight"]:

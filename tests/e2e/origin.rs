@@ -66,8 +66,9 @@ fn gguf(tensors: &[(String, Vec<f32>)], kind: u32) -> Vec<u8> {
         out.extend(string(value));
     }
     let mut data: Vec<u8> = Vec::new();
-    let matrix = vec![1; if kind == 8 { 34 } else { 18 }];
-    let all = std::iter::once(("token_embd.weight".to_owned(), vec![WIDTH as u64, 1], kind, matrix)).chain(
+    // 32 rows of one block each, so that most elements are quantised.
+    let matrix = vec![1; WIDTH * if kind == 8 { 34 } else { 18 }];
+    let all = std::iter::once(("token_embd.weight".to_owned(), vec![WIDTH as u64, WIDTH as u64], kind, matrix)).chain(
         tensors.iter().map(|(name, values)| {
             (name.clone(), vec![WIDTH as u64], 0, values.iter().flat_map(|v| v.to_le_bytes()).collect())
         }),

@@ -119,7 +119,7 @@ fn origin(claim: &Claim) -> String {
             place.split_once('@').map_or_else(|| place.to_owned(), |(name, v)| format!("{name}@{}", short(v)))
         }
         (None, Some(url), _) => url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).to_owned(),
-        (None, None, Some(revision)) => short(revision),
+        (None, None, Some(revision)) => format!("{} {}", claim.source, short(revision)),
         (None, None, None) => claim.source.clone(),
     };
     let strength = match claim.strength {

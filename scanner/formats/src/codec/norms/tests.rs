@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::core::testing::inspect_bytes;
+use crate::core::testing::{inspect_bytes, survives_damage};
 
 /// Names and bytes.
 type Tensors = Vec<(String, Vec<u8>)>;
@@ -152,6 +152,13 @@ fn shards_sum_up_to_the_whole() {
     let mut joined = sum(&tensors[..3]);
     joined.join(&sum(&tensors[3..]));
     assert_eq!(joined, sum(&tensors));
+}
+
+#[test]
+fn damaged_norms_stop_nothing() {
+    let norms: Vec<_> = norms().into_iter().map(|(_, name, values)| (name, f32s(&values))).collect();
+    survives_damage("m.gguf", &gguf(8, 34, &norms));
+    survives_damage("m.safetensors", &safetensors("F32", &norms));
 }
 
 #[test]
