@@ -5,6 +5,7 @@
 mod cli;
 mod corpus;
 mod disk;
+mod keyless;
 mod origin;
 mod readme;
 mod reports;

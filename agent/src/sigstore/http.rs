@@ -53,7 +53,7 @@ pub enum ServiceError {
     #[error("the address `{}` of the {service} {problem}", Shown(url))]
     Address { service: &'static str, url: String, problem: &'static str },
     #[error(
-        "cannot reach the {service} at `{}`: {reason}; check the address, the network and `HTTPS_PROXY`",
+        "cannot reach the {service} at `{}`: {reason}; check the address, the network, `HTTPS_PROXY` and `SSL_CERT_FILE`",
         Shown(url)
     )]
     Unreachable { service: &'static str, url: String, reason: String },
