@@ -12,7 +12,7 @@ pub fn named(name: &str) -> Option<Run> {
 
 /// All of them. A module adds its own table here.
 pub fn all() -> impl Iterator<Item = (&'static str, Run)> {
-    crate::origin::PARSERS.iter().copied()
+    crate::origin::PARSERS.iter().chain(crate::signature::keyless::PARSERS).copied()
 }
 
 #[cfg(test)]

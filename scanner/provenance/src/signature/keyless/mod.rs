@@ -25,9 +25,23 @@ use super::manifest::Manifest;
 use super::testimony::{Hearing, hear};
 use super::trust::{MethodConfig, SignerConfig, Trust, TrustConfig, TrustError};
 use super::{SignatureError, chain, dsse, now};
+use crate::parsers::Run;
 
 /// Longest response of a service that is read, bytes.
 pub const RESPONSE_BYTES_MAX: usize = 1 << 20;
+
+/// What services and their users hand in, for fuzzing.
+pub(crate) const PARSERS: &[(&str, Run)] = &[
+    ("sigstore-certificate", |bytes| {
+        if let Ok(certificate) = fulcio::certificate(bytes) {
+            let _ = (chain::key(&certificate), parse_certificate_info(&DerCertificate::from_bytes(&certificate)));
+        }
+    }),
+    ("sigstore-log-entry", |bytes| drop(rekor::entry(bytes))),
+    ("sigstore-services", |bytes| drop(Services::parse(bytes))),
+    ("sigstore-timestamp", |bytes| drop(timestamp::confirm(bytes, b"signature", None))),
+    ("sigstore-token", |bytes| drop(IdentityToken::parse(&String::from_utf8_lossy(bytes)))),
+];
 
 /// Why a model cannot be signed keylessly.
 #[derive(Debug, thiserror::Error)]
