@@ -21,6 +21,12 @@ pub enum Command {
     ///
     /// Exit codes: 0 nothing at or above the threshold, 1 findings, 2 could not do its work.
     Scan(ScanOptions),
+    /// List the inference stacks that are installed, and what is known against them
+    ///
+    /// Nothing is run. Exit codes: 0 nothing at or above the threshold, 1 advisories, 2 could not do its work.
+    Inventory(InventoryOptions),
+    /// List and explain the advisories
+    Advisories(AdvisoriesOptions),
     /// List and explain the rules
     Rules(RulesOptions),
     /// Check who signed a model, and that its files are the signed ones
@@ -123,6 +129,59 @@ pub enum Format {
     Junit,
     /// For issues and wikis
     Markdown,
+    /// Bill of materials: CycloneDX 1.7
+    Cyclonedx,
+    /// Bill of materials: CycloneDX 1.6
+    #[value(name = "cyclonedx-1.6")]
+    Cyclonedx16,
+    /// Bill of materials: SPDX 3.0.1
+    Spdx3,
+}
+
+#[derive(Debug, Args)]
+pub struct InventoryOptions {
+    /// Look in these folders and files only
+    pub paths: Vec<PathBuf>,
+
+    /// Look at the system that lies in DIR (a container image, a mounted disk)
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
+    pub format: ListFormat,
+
+    /// Use the advisories (OSV, *.json) in DIR as well
+    #[arg(long, value_name = "DIR")]
+    pub advisories: Option<PathBuf>,
+
+    /// Exit with 1 for advisories of this severity or worse
+    #[arg(long, value_name = "SEVERITY", default_value_t = Severity::High)]
+    pub fail_on: Severity,
+}
+
+#[derive(Debug, Args)]
+pub struct AdvisoriesOptions {
+    #[command(subcommand)]
+    pub command: AdvisoriesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdvisoriesCommand {
+    /// List the advisories that hold
+    List {
+        /// Use the advisories in DIR as well
+        #[arg(long, value_name = "DIR")]
+        advisories: Option<PathBuf>,
+    },
+    /// Show one: what, whom, since when, sources
+    Explain {
+        /// Its identifier or an alias
+        id: String,
+        /// Use the advisories in DIR as well
+        #[arg(long, value_name = "DIR")]
+        advisories: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
     match cli.command {
         Command::Scan(options) => commands::scan::run(&options),
+        Command::Inventory(options) => commands::inventory::run(&options),
+        Command::Advisories(options) => commands::advisories::run(&options),
         Command::Rules(options) => commands::rules::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Sign(options) => commands::sign::run(&options),

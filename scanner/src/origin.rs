@@ -69,10 +69,13 @@ pub fn of_models(models: &mut [Model], artifacts: &[Artifact], catalogue: &Catal
     lineage::relate(models, &prints, catalogue);
 }
 
+/// Folder, path below it, and how long the file may be.
+type Asked = (String, String, usize);
+
 /// The disk around the artifacts of one scan.
 #[derive(Default)]
 struct Disk {
-    kept: RefCell<HashMap<(String, String, usize), Option<Rc<Vec<u8>>>>>,
+    kept: RefCell<HashMap<Asked, Option<Rc<Vec<u8>>>>>,
     kept_bytes: Cell<usize>,
     read_bytes: Cell<u64>,
 }

@@ -228,5 +228,5 @@ fn failed(candidate: &Candidate, reason: &str) -> Assessed {
         origin: Vec::new(),
         advisories: Vec::new(),
     };
-    Assessed { is_model: true, artifact, hashed: 0, testimony: None }
+    Assessed { is_model: true, artifact, hashed: 0, testimony: None, attestations: Vec::new() }
 }

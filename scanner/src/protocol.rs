@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weighbridge_discovery::Reason;
-use weighbridge_provenance::signature::{Testimony, TrustConfig};
+use weighbridge_provenance::signature::{Attestation, Testimony, TrustConfig};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::Artifact;
 
@@ -79,6 +79,9 @@ pub struct Assessed {
     /// What it says of other files, if it is a signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub testimony: Option<Box<Testimony>>,
+    /// What attestations in it say of other files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attestation>,
 }
 
 /// Sends `message` with descriptors.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender};
 use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
 use weighbridge_provenance::origin::Catalogue;
-use weighbridge_provenance::signature::TrustConfig;
+use weighbridge_provenance::signature::{Attestation, TrustConfig};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::{
     Artifact, Finding, Link, LinkKind, Report, SCHEMA, ScanError, Sha256, Shown, Summary, Tool, Verdict,
@@ -141,6 +141,8 @@ struct State {
     first_links: HashMap<(u64, u64), PathBuf>,
     /// Signatures met so far.
     bundles: Vec<Bundle>,
+    /// Attestations met so far, and where.
+    attestations: Vec<(String, Attestation)>,
     /// Further paths of the same files, by their first path.
     more_links: HashMap<PathBuf, Vec<PathBuf>>,
 }
@@ -283,6 +285,7 @@ impl Run<'_> {
         }
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
         signatures::of_artifacts(&mut artifacts, state.bundles);
+        signatures::attest(&mut artifacts, &state.attestations);
         origin::of_artifacts(&mut artifacts, &config.catalogue);
         let mut models = models::group(&artifacts);
         signatures::of_models(&mut models, &artifacts);
@@ -392,6 +395,8 @@ impl Assessments for Run<'_> {
         if let Some(testimony) = assessed.testimony {
             state.bundles.push(Bundle { path: candidate.path.clone(), testimony: *testimony });
         }
+        let place = path_text(&candidate.path);
+        state.attestations.extend(assessed.attestations.into_iter().map(|a| (place.clone(), a)));
         if artifact.is_none() {
             // Not worth a place by itself; it may be as a companion.
             state.paths.remove(&candidate.path);

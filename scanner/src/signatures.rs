@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use weighbridge_discovery::Tree;
 use weighbridge_provenance::signature::{
-    self, Algorithm, Compared, Digests, Manifest, Part, Scope, SignatureError, Testimony, compare, conclude,
+    self, Algorithm, Attestation, Compared, Digests, Manifest, Part, Scope, SignatureError, Testimony, compare,
+    conclude,
 };
-use weighbridge_types::{Artifact, Finding, Model, Sha256, Signature};
+use weighbridge_types::{Artifact, Claim, Finding, Model, Sha256, Signature, Strength};
 
 use crate::rules;
 
@@ -49,6 +50,35 @@ pub fn of_artifacts(artifacts: &mut [Artifact], bundles: Vec<Bundle>) {
                 None => signature.clone(),
             });
         }
+    }
+}
+
+/// Lists attestations with the artifacts whose digest they name.
+pub fn attest(artifacts: &mut [Artifact], attestations: &[(String, Attestation)]) {
+    for artifact in artifacts {
+        let Some(digest) = artifact.sha256 else { continue };
+        for (place, attestation) in attestations.iter().filter(|(_, a)| a.subjects.contains(&digest)) {
+            artifact.origin.push(claim(place, attestation));
+        }
+    }
+}
+
+/// Believed, an attestation is proof; otherwise anyone could have written it.
+fn claim(place: &str, attestation: &Attestation) -> Claim {
+    let kind = &attestation.predicate_type;
+    let built = attestation.builder.as_ref().map(|b| format!(", built by {b}")).unwrap_or_default();
+    let (strength, standing) = match (&attestation.signer, &attestation.objection) {
+        (Some(signer), None) => (Strength::Proof, format!("signed by {signer}")),
+        (_, Some(objection)) => (Strength::Hint, objection.reason.clone()),
+        (None, None) => (Strength::Hint, "nobody signed it".to_owned()),
+    };
+    Claim {
+        strength,
+        source: "attestation".to_owned(),
+        purl: None,
+        url: None,
+        revision: None,
+        detail: format!("{place}: {kind}{built}; {standing}"),
     }
 }
 

@@ -140,7 +140,7 @@ impl Drop for Instance {
 }
 
 fn python(program: &str) -> PathBuf {
-    target_profile().parent().unwrap().join("venvs/sigstore/bin").join(program)
+    target_profile().parent().unwrap().join("venvs/signing/bin").join(program)
 }
 
 impl Instance {

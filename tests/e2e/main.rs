@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
 
+mod bills;
 mod cli;
 mod corpus;
 mod disk;
+mod inventory;
 mod keyless;
 mod origin;
 mod readme;
 mod reports;
+mod signatures;
 mod stores;
 mod workers;

@@ -101,7 +101,9 @@ fn strongest(value: &Value) -> (&str, &str, &str) {
 
 fn model<'a>(report: &'a Value, path: &str) -> &'a Value {
     let mut all = report.get("models").and_then(Value::as_array).into_iter().flatten();
-    all.find(|m| text(m, "/path").ends_with(path)).unwrap_or_else(|| panic!("no model at {path}: {report}"))
+    let found = all.find(|m| text(m, "/path").ends_with(path));
+    assert!(found.is_some(), "no model at {path}: {report}");
+    found.unwrap()
 }
 
 /// A cache with one snapshot, whose file leads to a blob named `etag`.

@@ -1,5 +1,7 @@
+pub mod advisories;
 pub mod conformance;
 pub mod files;
+pub mod inventory;
 pub mod rules;
 pub mod scan;
 pub mod sign;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use weighbridge_discovery::Walk;
 use weighbridge_provenance::origin::{CATALOGUE_BYTES_MAX, Catalogue};
 use weighbridge_scanner::{ScanConfig, WorkerCommand};
@@ -12,6 +13,7 @@ use weighbridge_types::Report;
 
 use crate::cli::{Format, ScanOptions};
 use crate::exit::{Failure, Outcome};
+use crate::report::SpecVersion;
 use crate::{progress, report};
 
 /// Largest YARA file read, bytes.
@@ -146,6 +148,9 @@ fn render(out: &mut impl Write, options: &ScanOptions, report: &Report) -> io::R
         Format::Sarif => report::sarif(out, report),
         Format::Junit => report::junit(out, report, options.fail_on),
         Format::Markdown => report::markdown(out, report),
+        Format::Cyclonedx => report::cyclonedx(out, report, SpecVersion::V1_7, Timestamp::now()),
+        Format::Cyclonedx16 => report::cyclonedx(out, report, SpecVersion::V1_6, Timestamp::now()),
+        Format::Spdx3 => report::spdx3(out, report, Timestamp::now()),
     }
 }
 

@@ -6,6 +6,8 @@ use weighbridge_types::{
 
 use super::*;
 
+mod bills;
+
 /// A report whose every text is hostile somewhere.
 fn hostile() -> Report {
     let finding = Finding {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use sha2::Digest;
 use weighbridge_discovery::Reason;
 use weighbridge_formats::{ContentScanner, Input, Options, Outcome, Scope};
-use weighbridge_provenance::signature::{self, BUNDLE_BYTES_MAX, Hearing, Testimony, Trust};
+use weighbridge_provenance::signature::{self, ATTESTATION_BYTES_MAX, BUNDLE_BYTES_MAX, Hearing, Testimony, Trust};
 use weighbridge_types::{Artifact, Finding, Metadata, Sha256, Verdict};
 
 use super::digest::{self, Pass};
@@ -18,6 +18,8 @@ use crate::rules;
 const IN_MEMORY_BYTES_MAX: u64 = 1 << 20;
 /// Format of model signatures.
 const SIGNATURE: &str = "model-signing";
+/// Format of other attestations.
+const ATTESTATION: &str = "attestation";
 
 /// Assesses one handed file. Never fails: what could not be done is a finding.
 pub fn file(
@@ -62,11 +64,23 @@ fn try_file(
         (outcome, pass, source)
     };
     let changed = changed(&before, &source.file().metadata()?) || pass.as_ref().is_some_and(|p| p.changed);
+    let attests = outcome.format == Some(ATTESTATION);
     let mut assessed = finish(outcome, pass, len, changed);
+    if attests && len <= ATTESTATION_BYTES_MAX as u64 {
+        assessed.attestations = signature::attestations(&all(&source, len)?, trust, signature::now());
+    }
     if assessed.is_model && assessed.artifact.format == SIGNATURE {
         assessed.testimony = heard(&source, &assessed.artifact, trust)?.map(Box::new);
     }
     Ok(assessed)
+}
+
+/// The whole file; `len` was held against a limit.
+fn all(source: &FileSource, len: u64) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; usize::try_from(len).unwrap_or(0)];
+    let n = read_full(source.file(), 0, &mut text)?;
+    text.truncate(n);
+    Ok(text)
 }
 
 /// What a signature says; nothing if its bytes are no longer those assessed.
@@ -75,9 +89,7 @@ fn heard(source: &FileSource, artifact: &Artifact, trust: &Trust) -> io::Result<
     if len > BUNDLE_BYTES_MAX {
         return Ok(None);
     }
-    let mut text = vec![0; len];
-    let n = read_full(source.file(), 0, &mut text)?;
-    text.truncate(n);
+    let text = all(source, artifact.size_bytes)?;
     let digest = Sha256::new(sha2::Sha256::digest(&text).into());
     let now = signature::now();
     Ok((artifact.sha256 == Some(digest)).then(|| signature::hear(&text, trust, now, Hearing::default())))
@@ -162,6 +174,7 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
             artifact: artifact(outcome.format, len, Metadata::new(), Vec::new()),
             hashed: 0,
             testimony: None,
+            attestations: Vec::new(),
         };
     };
     for mut hit in pass.hits {
@@ -191,7 +204,7 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
     let mut artifact = artifact(outcome.format, len, outcome.metadata, findings);
     artifact.sha256 = (!changed).then_some(pass.sha256);
     artifact.links = outcome.links;
-    Assessed { is_model: true, artifact, hashed: pass.bytes, testimony: None }
+    Assessed { is_model: true, artifact, hashed: pass.bytes, testimony: None, attestations: Vec::new() }
 }
 
 fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findings: Vec<Finding>) -> Artifact {
@@ -219,5 +232,11 @@ fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findi
 
 fn unreadable(error: &io::Error) -> Assessed {
     let finding = Finding::new(&rules::INSPECTION_FAILED, format!("reading failed: {error}"));
-    Assessed { is_model: true, artifact: artifact(None, 0, Metadata::new(), vec![finding]), hashed: 0, testimony: None }
+    Assessed {
+        is_model: true,
+        artifact: artifact(None, 0, Metadata::new(), vec![finding]),
+        hashed: 0,
+        testimony: None,
+        attestations: Vec::new(),
+    }
 }

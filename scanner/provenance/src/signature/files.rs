@@ -210,6 +210,9 @@ impl Read for Counted<'_> {
     }
 }
 
+/// Gives the digests of the named files of a tree.
+pub type DigestFiles<'a> = &'a mut dyn FnMut(&Tree, &[&String]) -> Result<Digests, SignatureError>;
+
 /// Holds the files of `model` against `manifest`. `digests` gives the digests
 /// of the named files of the tree.
 ///
@@ -220,7 +223,7 @@ pub fn compare(
     model: &Path,
     manifest: &Manifest,
     scope: &Scope,
-    digests: &mut dyn FnMut(&Tree, &[&String]) -> Result<Digests, SignatureError>,
+    digests: DigestFiles<'_>,
 ) -> Result<Compared, SignatureError> {
     let tree = list(model, scope, &manifest.ignore_paths, manifest.allow_links)?;
     let signed = signed_names(&tree, manifest);
@@ -255,7 +258,7 @@ pub fn compare(
         }
     }
     for name in missing {
-        let moved = extra.iter().position(|e| found.get(*e).is_some() && found.get(*e) == signed.get(name).copied());
+        let moved = extra.iter().position(|e| found.contains_key(*e) && found.get(*e) == signed.get(name).copied());
         problems.push(match moved {
             Some(i) => FileProblem::Renamed { from: name.clone(), to: extra.remove(i).clone() },
             None => FileProblem::Missing(name.clone()),

@@ -210,8 +210,15 @@ pub(super) fn blocks(text: &[u8]) -> Result<Vec<Pem>, KeyError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A new key, and its public half in PEM form.
+    pub fn pair() -> (PrivateKey, String) {
+        let key = PrivateKey(EcdsaKeyPair::generate(Curve::P256.signer()).unwrap());
+        let text = pem::encode(&Pem::new("PUBLIC KEY", key.public().unwrap().spki));
+        (key, text)
+    }
 
     #[test]
     fn each_curve_verifies_only_its_own_signatures() {

@@ -256,7 +256,7 @@ fn shard_bytes(serialization: &RawSerialization) -> Result<Option<u64>, Signatur
                 clippy::cast_sign_loss,
                 reason = "checked to be whole and in range"
             )]
-            let whole = (size >= 1.0 && size <= 9e15 && size.fract() == 0.0).then_some(size as u64);
+            let whole = ((1.0..=9e15).contains(&size) && size.fract() == 0.0).then_some(size as u64);
             whole.map(Some).ok_or_else(|| SignatureError::field(FIELD, format!("is {size}")))
         }
         ("shards", None) => Err(SignatureError::field(FIELD, "is missing")),

@@ -6,6 +6,7 @@
 //! manifest ([`compare`]). Both must succeed.
 
 mod artifact;
+mod attestation;
 mod bundle;
 mod chain;
 mod dsse;
@@ -22,10 +23,11 @@ mod trust;
 use std::path::Path;
 
 pub use artifact::{Artifact, Instance, Who, verify_artifact};
+pub use attestation::{ATTESTATION_BYTES_MAX, Attestation, attestations};
 pub use bundle::{BUNDLE_BYTES_MAX, Bundle, Material};
 pub use chain::from_pem as certificates_from_pem;
 pub use error::{FileProblem, SignatureError};
-pub use files::{Compared, Digests, Scope, compare, digest, digest_bound};
+pub use files::{Compared, DigestFiles, Digests, Scope, compare, digest, digest_bound};
 pub use hash::{Algorithm, Digested, digest as digest_reader};
 pub use key::{KeyError, PrivateKey, PublicKey};
 pub use manifest::{Manifest, Part};
@@ -33,6 +35,42 @@ pub use sign::{Serialization, SignError, manifest as manifest_of, sign};
 pub use testimony::{Hearing, Objection, Testimony, hear};
 pub use trust::{MethodConfig, SignerConfig, TRUST_BYTES_MAX, Trust, TrustConfig, TrustError};
 use weighbridge_types::Signature;
+
+/// Parsers of hostile bytes, for fuzzing.
+pub(crate) const PARSERS: &[(&str, crate::parsers::Run)] = &[
+    ("signature-bundle", |bytes| {
+        let _ = hear(bytes, &Trust { signers: Vec::new() }, now(), Hearing { danger_legacy: true });
+    }),
+    ("signature-attestation", |bytes| {
+        let _ = attestations(bytes, &Trust { signers: Vec::new() }, now());
+    }),
+    ("signature-statement", |bytes| {
+        let _ = Manifest::parse(bytes, true);
+    }),
+    ("signature-chain", |bytes| {
+        // Certificates behind two bytes of length each.
+        let mut chain = Vec::new();
+        let mut rest = bytes;
+        while let Some((len, tail)) = rest.split_first_chunk::<2>() {
+            let (one, others) = tail.split_at(tail.len().min(usize::from(u16::from_le_bytes(*len))));
+            chain.push(one.to_vec());
+            rest = others;
+        }
+        for leaves in [chain::Leaves::EndEntities, chain::Leaves::AuthoritiesToo] {
+            let _ = chain::verify(&chain, &chain, now(), leaves);
+        }
+        if let Some(leaf) = chain.first() {
+            let _ = chain::subject(leaf);
+            let _ = chain::key(leaf);
+        }
+    }),
+    ("signature-key", |bytes| {
+        let _ = PublicKey::from_pem(bytes);
+        let _ = PublicKey::from_spki(bytes);
+        let _ = PrivateKey::from_pem(bytes);
+        let _ = chain::from_pem(bytes);
+    }),
+];
 
 /// The time at which signatures are judged.
 #[must_use]

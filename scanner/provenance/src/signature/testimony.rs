@@ -88,7 +88,12 @@ fn claimed_signer(bundle: &Bundle) -> Option<Signer> {
 
 /// Tries every trusted signer that signs this way. The last objection is
 /// given if none fits: with one signer it is the one.
-fn standing(bundle: &Bundle, trust: &Trust, now: Timestamp, hearing: Hearing) -> Result<Signer, SignatureError> {
+pub(super) fn standing(
+    bundle: &Bundle,
+    trust: &Trust,
+    now: Timestamp,
+    hearing: Hearing,
+) -> Result<Signer, SignatureError> {
     let mut last = None;
     for trusted in &trust.signers {
         let heard = match (&bundle.material, &trusted.method) {

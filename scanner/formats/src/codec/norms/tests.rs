@@ -3,6 +3,9 @@ use serde_json::Value;
 use super::*;
 use crate::core::testing::inspect_bytes;
 
+/// Names and bytes.
+type Tensors = Vec<(String, Vec<u8>)>;
+
 const LAYERS: u32 = 3;
 const WIDTH: u32 = 32;
 
@@ -121,7 +124,7 @@ fn requantisation_and_float_types_leave_the_sum_alone() {
 
 #[test]
 fn one_changed_value_or_layer_changes_the_sum() {
-    let encode = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let encode = |change: &dyn Fn(&mut Tensors)| {
         let mut tensors: Vec<_> = norms().into_iter().map(|(name, _, values)| (name, f32s(&values))).collect();
         change(&mut tensors);
         fact("m.safetensors", &safetensors("F32", &tensors))["sum"].clone()

@@ -34,7 +34,7 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let document = yaml::parse_text(front);
     yaml::inspect(ctx, &document)?;
     let card = document.first();
-    for key in ["license", "license_name", "base_model", "pipeline_tag", "library_name"] {
+    for key in ["license", "license_name", "license_link", "base_model", "pipeline_tag", "library_name", "datasets"] {
         if let Some(value) = card.get(key).filter(|v| v.is_string() || v.is_array()) {
             ctx.fact(key, value.clone());
         }
