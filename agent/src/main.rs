@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod progress;
 mod report;
+mod sigstore;
 
 use std::process::ExitCode;
 

@@ -15,8 +15,9 @@ const CHECKERS: &[&str] = &[
 const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
 
 /// The reference implementation of OpenSSF Model Signing, with the package it
-/// forgets to declare.
-pub const REFERENCE: &[&str] = &["model-signing==1.1.1", "pyopenssl==26.4.0"];
+/// forgets to declare, and what the tests' own Sigstore instance is made of.
+pub const REFERENCE: &[&str] =
+    &["cryptography==50.0.2", "model-signing==1.1.1", "pyopenssl==26.4.0", "rfc8785==0.1.4", "sigstore==4.5.1"];
 
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;

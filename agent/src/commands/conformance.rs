@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use weighbridge_provenance::signature::keyless::Services;
 use weighbridge_provenance::signature::{
     Artifact, BUNDLE_BYTES_MAX, Hearing, Instance, MethodConfig, Scope, SignerConfig, TRUST_BYTES_MAX, Trust,
     TrustConfig, Who, verify, verify_artifact,
@@ -15,6 +16,7 @@ use weighbridge_types::Signature;
 
 use crate::commands::{files, sign};
 use crate::exit::{Failure, Outcome};
+use crate::sigstore::{KeylessOptions, Sigstore, TIMEOUT_SECONDS, Token};
 
 #[derive(Debug, Args)]
 pub struct ConformanceOptions {
@@ -55,6 +57,11 @@ struct SignModel {
     cert_chain: Vec<PathBuf>,
     #[arg(long)]
     ignore_paths: Vec<PathBuf>,
+    /// The protocol hands the token over as an argument
+    #[arg(long)]
+    identity_token: Option<String>,
+    #[arg(long)]
+    use_staging: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,15 +112,12 @@ pub fn run(options: ConformanceOptions) -> Result<Outcome, Failure> {
 }
 
 fn sign_model(options: SignModel) -> Result<Outcome, Failure> {
-    if options.method == Method::Sigstore {
-        return Err(Failure::Usage("keyless signing needs a network login".to_owned()));
-    }
-    let key = options.private_key.ok_or_else(|| missing("--private-key"))?;
-    sign::run(&sign::SignOptions {
+    let signing = sign::SignOptions {
         model: options.model_path,
-        key,
+        key: options.private_key,
         certificate: options.signing_cert,
         chain: options.cert_chain,
+        keyless: KeylessOptions::default(),
         signature: Some(options.output_bundle),
         hash: sign::Hash::Sha256,
         shards: None,
@@ -122,7 +126,15 @@ fn sign_model(options: SignModel) -> Result<Outcome, Failure> {
         allow_links: false,
         overwrite: false,
         quiet: true,
-    })
+    };
+    if options.method != Method::Sigstore {
+        return if signing.key.is_some() { sign::run(&signing) } else { Err(missing("--private-key")) };
+    }
+    let token = Token::Given(options.identity_token.ok_or_else(|| missing("--identity-token"))?);
+    let services = if options.use_staging { Services::staging() } else { Services::public() };
+    let services = services.map_err(|e| Failure::Sign(e.to_string()))?;
+    let sigstore = Sigstore::new(services, token, TIMEOUT_SECONDS)?;
+    sign::run_with(&signing, &sign::Means::Keyless(Box::new(sigstore)))
 }
 
 fn verify_model(options: &VerifyModel) -> Result<Outcome, Failure> {

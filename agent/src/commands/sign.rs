@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use weighbridge_provenance::signature::{
-    Algorithm, Bundle, PrivateKey, Scope, Serialization, TRUST_BYTES_MAX, certificates_from_pem, manifest_of, sign,
+    Algorithm, Bundle, Manifest, PrivateKey, Scope, Serialization, TRUST_BYTES_MAX, certificates_from_pem, manifest_of,
+    sign,
 };
 use weighbridge_types::Shown;
 
@@ -11,6 +12,7 @@ use crate::commands::files;
 use crate::commands::verify::default_bundle;
 use crate::exit::{Failure, Outcome};
 use crate::progress::Bytes;
+use crate::sigstore::{KeylessOptions, Sigstore, TOKEN_VARIABLE, Token};
 
 /// Ranges digested one by one unless the user says otherwise (OpenSSF Model
 /// Signing 1.0, section 6.3.2).
@@ -23,15 +25,18 @@ pub struct SignOptions {
 
     /// Private key (PEM; P-256, P-384 or P-521, unencrypted)
     #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    pub key: Option<PathBuf>,
 
     /// Certificate of the key (PEM), with those above it in the same file or in `--chain`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     pub certificate: Option<PathBuf>,
 
     /// Certificates above that of the key (PEM), nearest first; may be repeated
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub chain: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub keyless: KeylessOptions,
 
     /// Where to write the bundle [default: MODEL/model.sig, or MODEL.sig for a file]
     #[arg(long, value_name = "FILE")]
@@ -87,17 +92,42 @@ impl From<Hash> for Algorithm {
     }
 }
 
+/// What to sign with.
+pub enum Means {
+    Key { key: PrivateKey, chain: Vec<Vec<u8>> },
+    Keyless(Box<Sigstore>),
+}
+
 pub fn run(options: &SignOptions) -> Result<Outcome, Failure> {
-    let bundle = options.signature.clone().unwrap_or_else(|| default_bundle(&options.model));
-    may_write(&bundle, options.overwrite)?;
+    run_with(options, &means(options)?)
+}
+
+/// Reads the key, or makes the instance ready.
+fn means(options: &SignOptions) -> Result<Means, Failure> {
+    let Some(file) = &options.key else {
+        if options.keyless.identity_token.is_none() && !Token::in_environment() {
+            return Err(Failure::Usage(format!(
+                "nothing to sign with; name a key (`--key FILE`), or an identity token \
+                 (`--identity-token FILE` or the environment variable {TOKEN_VARIABLE})"
+            )));
+        }
+        let (services, token) = (options.keyless.services()?, options.keyless.token());
+        return Ok(Means::Keyless(Box::new(Sigstore::new(services, token, options.keyless.service_timeout)?)));
+    };
     let usage = |path: &Path, e: &dyn std::fmt::Display| Failure::Usage(format!("`{}`: {e}", path.display()));
-    let key =
-        PrivateKey::from_pem(&files::read(&options.key, TRUST_BYTES_MAX)?).map_err(|e| usage(&options.key, &e))?;
+    let key = PrivateKey::from_pem(&files::read(file, TRUST_BYTES_MAX)?).map_err(|e| usage(file, &e))?;
     let mut chain = Vec::new();
     for file in options.certificate.iter().chain(&options.chain) {
         let text = files::read(file, TRUST_BYTES_MAX)?;
         chain.extend(certificates_from_pem(&text).map_err(|e| usage(file, &e))?);
     }
+    Ok(Means::Key { key, chain })
+}
+
+/// Signs with `means`, whatever `options` say of keys and tokens.
+pub fn run_with(options: &SignOptions, means: &Means) -> Result<Outcome, Failure> {
+    let bundle = options.signature.clone().unwrap_or_else(|| default_bundle(&options.model));
+    may_write(&bundle, options.overwrite)?;
     let scope = Scope {
         ignore_paths: options.ignore_path.clone(),
         bundle: bundle.clone(),
@@ -109,17 +139,32 @@ pub fn run(options: &SignOptions) -> Result<Outcome, Failure> {
     let bytes = Bytes::new(options.quiet);
     let manifest = manifest_of(&options.model, &scope, serialization, &|n| bytes.add(n));
     bytes.finish();
-    let failure = |e: &dyn std::fmt::Display| Failure::Sign(e.to_string());
-    let manifest = manifest.map_err(|e| failure(&e))?;
-    let text = sign(&manifest, &key, chain).map_err(|e| failure(&e))?;
+    let manifest = manifest.map_err(|e| Failure::Sign(e.to_string()))?;
+    let (text, signer) = signed(&manifest, means)?;
     write(&bundle, &text).map_err(|source| Failure::File {
         action: "write",
         path: bundle.display().to_string(),
         source,
     })?;
     let shown = bundle.display().to_string();
-    writeln!(anstream::stdout().lock(), "signed {} files: {}", manifest.files.len(), Shown(&shown))?;
+    writeln!(anstream::stdout().lock(), "signed {} files{signer}: {}", manifest.files.len(), Shown(&shown))?;
     Ok(Outcome::Yes)
+}
+
+/// The text of the bundle, and in whose name it was signed if that is not the
+/// key's.
+fn signed(manifest: &Manifest, means: &Means) -> Result<(String, String), Failure> {
+    match means {
+        Means::Key { key, chain } => {
+            let text = sign(manifest, key, chain.clone()).map_err(|e| Failure::Sign(e.to_string()))?;
+            Ok((text, String::new()))
+        }
+        Means::Keyless(sigstore) => {
+            let (text, signer) = sigstore.sign(manifest)?;
+            let issuer = signer.issuer.unwrap_or_default();
+            Ok((text, format!(" as {}, vouched for by {}", Shown(&signer.identity), Shown(&issuer))))
+        }
+    }
 }
 
 /// A file that is no bundle is somebody's work.

@@ -12,7 +12,8 @@ pub fn named(name: &str) -> Option<Run> {
 
 /// All of them. A module adds its own table here.
 pub fn all() -> impl Iterator<Item = (&'static str, Run)> {
-    crate::origin::PARSERS.iter().chain(crate::signature::PARSERS).copied()
+    let signatures = crate::signature::PARSERS.iter().chain(crate::signature::keyless::PARSERS);
+    crate::origin::PARSERS.iter().chain(signatures).copied()
 }
 
 #[cfg(test)]

@@ -189,17 +189,50 @@ impl Bundle {
                 serde_json::json!({ "certificate": { "rawBytes": raw(certificate) } })
             }
         };
+        Self::text_with(&material, payload, signature)
+    }
+
+    /// Writes a bundle signed keylessly.
+    pub(super) fn text_of_logged(logged: &Logged<'_>, payload: &[u8], signature: &[u8]) -> String {
+        let mut material = serde_json::json!({
+            "certificate": { "rawBytes": STANDARD.encode(logged.certificate) },
+            "tlogEntries": [logged.entry],
+        });
+        if let (Some(timestamp), Some(fields)) = (&logged.timestamp, material.as_object_mut()) {
+            let timestamps = serde_json::json!([{ "signedTimestamp": STANDARD.encode(timestamp) }]);
+            fields
+                .insert("timestampVerificationData".to_owned(), serde_json::json!({ "rfc3161Timestamps": timestamps }));
+        }
+        Self::text_with(&material, payload, signature)
+    }
+
+    /// The envelope alone.
+    pub(super) fn envelope_of(payload: &[u8], signature: &[u8]) -> Value {
+        serde_json::json!({
+            "payload": STANDARD.encode(payload),
+            "payloadType": PAYLOAD_TYPE,
+            "signatures": [{ "sig": STANDARD.encode(signature), "keyid": "" }],
+        })
+    }
+
+    fn text_with(material: &Value, payload: &[u8], signature: &[u8]) -> String {
         let bundle = serde_json::json!({
             "mediaType": MEDIA_TYPE,
             "verificationMaterial": material,
-            "dsseEnvelope": {
-                "payload": raw(payload),
-                "payloadType": PAYLOAD_TYPE,
-                "signatures": [{ "sig": raw(signature), "keyid": "" }],
-            },
+            "dsseEnvelope": Self::envelope_of(payload, signature),
         });
         format!("{bundle:#}\n")
     }
+}
+
+/// What a keyless bundle says of its signer.
+pub(super) struct Logged<'a> {
+    /// The certificate, DER.
+    pub certificate: &'a [u8],
+    /// The log's entry (ProtoJSON).
+    pub entry: Value,
+    /// A timestamp over the signature, DER.
+    pub timestamp: Option<Vec<u8>>,
 }
 
 /// Type of the payload of every bundle made or accepted here.

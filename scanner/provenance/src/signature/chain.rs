@@ -60,6 +60,11 @@ pub fn from_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, KeyError> {
     Ok(chain)
 }
 
+/// The certificate `der` in PEM form.
+pub(super) fn to_pem(der: &[u8]) -> String {
+    super::key::to_pem("CERTIFICATE", der)
+}
+
 /// What the certificate `der` says of its owner.
 ///
 /// # Errors

@@ -119,14 +119,16 @@ impl PublicKey {
         signature::UnparsedPublicKey::new(algorithm, &self.point).verify(message, signature).is_ok()
     }
 
+    /// `-----BEGIN PUBLIC KEY-----`
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        to_pem("PUBLIC KEY", &self.spki)
+    }
+
     /// SHA-256 of the PEM text: how bundles name a key.
     #[must_use]
     pub fn hint(&self) -> String {
-        let text = pem::encode_config(
-            &Pem::new("PUBLIC KEY", self.spki.clone()),
-            EncodeConfig::new().set_line_ending(LineEnding::LF),
-        );
-        Sha256Digest::new(Sha256::digest(text).into()).to_string()
+        Sha256Digest::new(Sha256::digest(self.to_pem()).into()).to_string()
     }
 }
 
@@ -160,6 +162,15 @@ impl PrivateKey {
             .ok_or(KeyError::Kind)
     }
 
+    /// Makes a fresh key on P-256.
+    ///
+    /// # Errors
+    /// If the library refuses, without a reason.
+    pub fn generate() -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::generate(Curve::P256.signer());
+        pair.map(Self).map_err(|_| KeyError::Malformed("none could be made".to_owned()))
+    }
+
     /// Signs `message`; the signature is DER.
     ///
     /// # Errors
@@ -183,6 +194,11 @@ impl PrivateKey {
 /// OpenSSL does.
 pub(super) fn block(text: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Option<Pem>, KeyError> {
     Ok(blocks(text)?.into_iter().find(|b| wanted(b.tag())))
+}
+
+/// A PEM block with the line ends of Unix.
+pub(super) fn to_pem(tag: &str, der: &[u8]) -> String {
+    pem::encode_config(&Pem::new(tag, der), EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
 /// All PEM blocks.

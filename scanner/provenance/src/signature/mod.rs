@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod hash;
 mod key;
+pub mod keyless;
 mod manifest;
 mod sign;
 mod testimony;
