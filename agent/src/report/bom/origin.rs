@@ -136,7 +136,7 @@ pub fn bundle(signature: &Signature) -> Option<&str> {
     match signature {
         Signature::Unsigned => None,
         Signature::Trusted { bundle, .. } | Signature::Untrusted { bundle, .. } | Signature::Unknown { bundle, .. } => {
-            Some(bundle).map(String::as_str).filter(|b| (1..=BUNDLE_BYTES_MAX).contains(&b.len()))
+            Some(bundle.as_str()).filter(|b| (1..=BUNDLE_BYTES_MAX).contains(&b.len()))
         }
     }
 }

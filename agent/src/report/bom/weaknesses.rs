@@ -89,7 +89,8 @@ fn text_lines(items: &[String]) -> String {
 
 /// Advisories, each with everything it touches for the same reason.
 fn advisories(bill: &Bill<'_>) -> Vec<Weakness> {
-    let mut all: BTreeMap<(&str, AdvisoryMatchKind), (&AdvisoryMatch, Vec<String>, Vec<String>)> = BTreeMap::new();
+    type Found<'a> = (&'a AdvisoryMatch, Vec<String>, Vec<String>);
+    let mut all: BTreeMap<(&str, AdvisoryMatchKind), Found<'_>> = BTreeMap::new();
     let of_models = bill.models.iter().flat_map(|m| m.model.advisories.iter().map(|a| (&m.id, a)));
     let of_files = bill.files.iter().flat_map(|f| f.artifact.advisories.iter().map(|a| (&f.id, a)));
     for (id, advisory) in of_models.chain(of_files) {

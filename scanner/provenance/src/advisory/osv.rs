@@ -274,7 +274,8 @@ fn range(node: &Object<'_>) -> Result<Range, AdvisoryError> {
 }
 
 fn event(node: &Object<'_>) -> Result<Event, AdvisoryError> {
-    let kinds: [(&str, fn(String) -> Event); 4] = [
+    type Make = fn(String) -> Event;
+    let kinds: [(&str, Make); 4] = [
         ("introduced", Event::Introduced),
         ("fixed", Event::Fixed),
         ("last_affected", Event::LastAffected),
