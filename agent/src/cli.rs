@@ -88,6 +88,10 @@ pub struct ScanOptions {
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
 
+    /// Match the advisories (OSV documents, *.json) in DIR as well
+    #[arg(long, value_name = "DIR")]
+    pub advisories: Option<PathBuf>,
+
     /// Trust the signers listed in FILE (docs/signatures.md)
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,

@@ -16,6 +16,7 @@
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests make their own numbers")
 )]
 
+mod advisories;
 mod cache;
 mod models;
 mod origin;

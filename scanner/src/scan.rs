@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
 use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
+use weighbridge_provenance::advisory;
 use weighbridge_provenance::origin::Catalogue;
 use weighbridge_provenance::signature::{Attestation, TrustConfig};
 use weighbridge_sandbox::Confinement;
@@ -17,7 +18,7 @@ use crate::cache::Cache;
 use crate::pool::{self, Assessments, PoolConfig, WorkerCommand};
 use crate::protocol::{Assessed, Start};
 use crate::signatures::{self, Bundle};
-use crate::{models, origin, rules};
+use crate::{advisories, models, origin, rules};
 
 /// Candidates waiting for a worker; bounds the open descriptors.
 const QUEUE_MAX: usize = 256;
@@ -43,6 +44,8 @@ pub struct ScanConfig {
     pub patterns: Vec<(String, String)>,
     /// Which bytes are which revision of which repository.
     pub catalogue: Catalogue,
+    /// What is known against models.
+    pub advisories: advisory::Catalogue,
     /// Who is trusted to sign models.
     pub trust: TrustConfig,
     /// Remember assessments in this file.
@@ -287,9 +290,11 @@ impl Run<'_> {
         signatures::of_artifacts(&mut artifacts, state.bundles);
         signatures::attest(&mut artifacts, &state.attestations);
         origin::of_artifacts(&mut artifacts, &config.catalogue);
+        advisories::of_artifacts(&mut artifacts, &config.advisories);
         let mut models = models::group(&artifacts);
         signatures::of_models(&mut models, &artifacts);
         origin::of_models(&mut models, &artifacts, &config.catalogue);
+        advisories::of_models(&mut models, &artifacts, &config.advisories);
         let mut summary = Summary {
             files_seen: self.counts.seen.into_inner(),
             files_other: self.counts.other.into_inner(),

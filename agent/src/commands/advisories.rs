@@ -37,6 +37,13 @@ pub fn catalogue(folder: Option<&Path>) -> Result<Catalogue, Failure> {
     Ok(Catalogue::load(&documents, Timestamp::now())?)
 }
 
+/// Our advisories about models, and those directly in `folder`. Those about
+/// programs are left out: a scan starts faster without them.
+pub fn of_models(folder: Option<&Path>) -> Result<Catalogue, Failure> {
+    let documents = folder.map(documents).transpose()?.unwrap_or_default();
+    Ok(Catalogue::of_models(&documents, Timestamp::now())?)
+}
+
 fn documents(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let failure = |path: &Path| {
         let path = path.display().to_string();

@@ -59,6 +59,7 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         deep: options.deep,
         patterns: options.rules.as_deref().map(patterns).transpose()?.unwrap_or_default(),
         catalogue: options.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default(),
+        advisories: crate::commands::advisories::of_models(options.advisories.as_deref())?,
         trust: options.trust.as_deref().map(crate::commands::trust::from_file).transpose()?.unwrap_or_default(),
         cache: options.cache.clone(),
         silence_max: Duration::from_secs(options.timeout),

@@ -65,6 +65,17 @@ impl Catalogue {
         Self::build(own.chain(documents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))), now)
     }
 
+    /// As [`Self::load`], with the advisories of this release about models
+    /// alone: they have identifiers of ours.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] names the document.
+    pub fn of_models(documents: &[(String, Vec<u8>)], now: Timestamp) -> Result<Self, CatalogueError> {
+        let own = weighbridge_rules::ADVISORIES.iter().filter(|(name, _)| name.starts_with("x_WBA"));
+        let own = own.map(|(name, text)| (*name, text.as_bytes()));
+        Self::build(own.chain(documents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))), now)
+    }
+
     /// A catalogue of `documents` (name and bytes) only.
     ///
     /// # Errors
