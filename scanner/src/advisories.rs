@@ -28,8 +28,7 @@ pub fn of_models(models: &mut [Model], artifacts: &[Artifact], catalogue: &Catal
     for model in models {
         let parts: Vec<&Artifact> = model.files.iter().filter_map(|f| by_path.get(f.as_str()).copied()).collect();
         let files: Vec<_> = parts.iter().filter_map(|a| a.sha256).collect();
-        let facts =
-            ModelFacts { files: &files, tree: None, claims: &model.origin, lineage: model.lineage.as_ref() };
+        let facts = ModelFacts { files: &files, tree: None, claims: &model.origin, lineage: model.lineage.as_ref() };
         model.advisories = catalogue.against_model(&facts);
         let worst = model.advisories.iter().filter_map(finding).map(|f| f.verdict).max();
         model.verdict = worst.map_or(model.verdict, |worst| worst.max(model.verdict));

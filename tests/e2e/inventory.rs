@@ -48,19 +48,20 @@ fn inventory(arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn scans_say_which_advisories_apply_to_a_model() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(weighbridge_tests::root().join("tests/corpus/benign/hf-repo/config.json")).unwrap();
+    let bytes =
+        std::fs::read(weighbridge_tests::root().join("tests/corpus/benign/hf-repo/llama3/config.json")).unwrap();
     let digest = {
         use sha2::Digest;
         sha2::Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>()
     };
-    put(&dir, "models/config.json", std::str::from_utf8(&bytes).unwrap());
+    put(dir.path(), "models/config.json", std::str::from_utf8(&bytes).unwrap());
     let advisory = serde_json::json!({"schema_version": "1.7.0", "id": "x_EXAMPLE-2026-0001", "modified": "2026-11-01T00:00:00Z",
         "summary": "the configuration was replaced", "database_specific": {"severity": "HIGH", "weighbridge": {
             "file_sha256": [digest], "action": "block", "replaced_by": [{"purl": "pkg:huggingface/example/mended@1"}]}}});
-    put(&dir, "advisories/x_EXAMPLE-2026-0001.json", &advisory.to_string());
+    put(dir.path(), "advisories/x_EXAMPLE-2026-0001.json", &advisory.to_string());
     // The copy of a repository that was taken down for attacking its users.
     let snapshot = format!("hub/models--baller423--goober2/snapshots/{}", "0".repeat(40));
-    put(&dir, &format!("{snapshot}/config.json"), std::str::from_utf8(&bytes).unwrap());
+    put(dir.path(), &format!("{snapshot}/config.json"), std::str::from_utf8(&bytes).unwrap());
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (code, report) = weighbridge_tests::scan(&[&at("models"), "--advisories", &at("advisories")]);
     let artifact = weighbridge_tests::artifacts(&report).next().unwrap();

@@ -274,17 +274,17 @@ fn range(node: &Object<'_>) -> Result<Range, AdvisoryError> {
 }
 
 fn event(node: &Object<'_>) -> Result<Event, AdvisoryError> {
-    type Make = fn(String) -> Event;
-    let kinds: [(&str, Make); 4] = [
-        ("introduced", Event::Introduced),
-        ("fixed", Event::Fixed),
-        ("last_affected", Event::LastAffected),
-        ("limit", Event::Limit),
-    ];
-    for (key, make) in kinds {
-        if let Some(text) = node.text(key)? {
-            return Ok(make(text));
-        }
+    if let Some(version) = node.text("introduced")? {
+        return Ok(Event::Introduced(version));
+    }
+    if let Some(version) = node.text("fixed")? {
+        return Ok(Event::Fixed(version));
+    }
+    if let Some(version) = node.text("last_affected")? {
+        return Ok(Event::LastAffected(version));
+    }
+    if let Some(version) = node.text("limit")? {
+        return Ok(Event::Limit(version));
     }
     Err(AdvisoryError::Missing(node.at("introduced")))
 }
