@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use weighbridge_tests::{root, run, text};
+use weighbridge_tests::{artifacts, root, rules, run, scan, text};
 
 fn put(root: &Path, path: &str, bytes: impl AsRef<[u8]>) {
     let path = root.join(path);
@@ -48,8 +48,7 @@ fn inventory(arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn scans_say_which_advisories_apply_to_a_model() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes =
-        std::fs::read(weighbridge_tests::root().join("tests/corpus/benign/hf-repo/llama3/config.json")).unwrap();
+    let bytes = std::fs::read(root().join("tests/corpus/benign/hf-repo/llama3/config.json")).unwrap();
     let digest = {
         use sha2::Digest;
         sha2::Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>()
@@ -58,19 +57,19 @@ fn scans_say_which_advisories_apply_to_a_model() {
     let advisory = serde_json::json!({"schema_version": "1.7.0", "id": "x_EXAMPLE-2026-0001", "modified": "2026-11-01T00:00:00Z",
         "summary": "the configuration was replaced", "database_specific": {"severity": "HIGH", "weighbridge": {
             "file_sha256": [digest], "action": "block", "replaced_by": [{"purl": "pkg:huggingface/example/mended@1"}]}}});
-    put(dir.path(), "advisories/x_EXAMPLE-2026-0001.json", &advisory.to_string());
+    put(dir.path(), "advisories/x_EXAMPLE-2026-0001.json", advisory.to_string());
     // The copy of a repository that was taken down for attacking its users.
     let snapshot = format!("hub/models--baller423--goober2/snapshots/{}", "0".repeat(40));
     put(dir.path(), &format!("{snapshot}/config.json"), std::str::from_utf8(&bytes).unwrap());
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (code, report) = weighbridge_tests::scan(&[&at("models"), "--advisories", &at("advisories")]);
-    let artifact = weighbridge_tests::artifacts(&report).next().unwrap();
-    assert_eq!((code, weighbridge_tests::rules(artifact)), (Some(1), vec!["advisory-by-digest"]), "{report}");
+    let (code, report) = scan(&[&at("models"), "--advisories", &at("advisories")]);
+    let artifact = artifacts(&report).next().unwrap();
+    assert_eq!((code, rules(artifact)), (Some(1), vec!["advisory-by-digest"]), "{report}");
     assert_eq!(text(artifact, "/advisories/0/replaced_by/0"), "pkg:huggingface/example/mended@1");
-    let (code, report) = weighbridge_tests::scan(&[&at("hub")]);
-    let artifact = weighbridge_tests::artifacts(&report).next().unwrap();
-    assert_eq!((code, weighbridge_tests::rules(artifact)), (Some(1), vec!["advisory-by-repository"]), "{report}");
-    assert_eq!(weighbridge_tests::scan(&[&at("models")]).0, Some(0));
+    let (code, report) = scan(&[&at("hub")]);
+    let artifact = artifacts(&report).next().unwrap();
+    assert_eq!((code, rules(artifact)), (Some(1), vec!["advisory-by-repository"]), "{report}");
+    assert_eq!(scan(&[&at("models")]).0, Some(0));
 }
 
 fn stacks<'a>(report: &'a Value, id: &str) -> Vec<&'a Value> {
