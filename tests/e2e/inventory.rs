@@ -48,7 +48,7 @@ fn inventory(arguments: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn scans_say_which_advisories_apply_to_a_model() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(root().join("tests/corpus/benign/hf-repo/llama3/config.json")).unwrap();
+    let bytes = fs::read(root().join("tests/corpus/benign/hf-repo/llama3/config.json")).unwrap();
     let digest = {
         use sha2::Digest;
         sha2::Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>()
