@@ -133,10 +133,11 @@ pub fn signature_facts(signature: &Signature) -> Vec<(&'static str, String)> {
 
 /// The bundle's path, where there is one that a system could open.
 pub fn bundle(signature: &Signature) -> Option<&str> {
-    match signature {
-        Signature::Unsigned => None,
+    let path = match signature {
+        Signature::Unsigned => return None,
         Signature::Trusted { bundle, .. } | Signature::Untrusted { bundle, .. } | Signature::Unknown { bundle, .. } => {
-            Some(bundle.as_str()).filter(|b| (1..=BUNDLE_BYTES_MAX).contains(&b.len()))
+            bundle
         }
-    }
+    };
+    (1..=BUNDLE_BYTES_MAX).contains(&path.len()).then_some(path)
 }

@@ -87,27 +87,38 @@ fn text_lines(items: &[String]) -> String {
     lines(items).lines().map(|l| text(l, TEXT_CHARS_MAX)).collect::<Vec<_>>().join("\n")
 }
 
+/// An advisory with what it touches and why.
+struct Matched<'a> {
+    advisory: &'a AdvisoryMatch,
+    affects: Vec<String>,
+    evidence: Vec<String>,
+}
+
 /// Advisories, each with everything it touches for the same reason.
 fn advisories(bill: &Bill<'_>) -> Vec<Weakness> {
-    type Found<'a> = (&'a AdvisoryMatch, Vec<String>, Vec<String>);
-    let mut all: BTreeMap<(&str, AdvisoryMatchKind), Found<'_>> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, AdvisoryMatchKind), Matched<'_>> = BTreeMap::new();
     let of_models = bill.models.iter().flat_map(|m| m.model.advisories.iter().map(|a| (&m.id, a)));
     let of_files = bill.files.iter().flat_map(|f| f.artifact.advisories.iter().map(|a| (&f.id, a)));
     for (id, advisory) in of_models.chain(of_files) {
-        let (_, affects, evidence) =
-            all.entry((&advisory.id, advisory.matched_by)).or_insert_with(|| (advisory, Vec::new(), Vec::new()));
+        let matched_by = advisory.matched_by;
+        let Matched { affects, evidence, .. } = all.entry((&advisory.id, matched_by)).or_insert_with(|| Matched {
+            advisory,
+            affects: Vec::new(),
+            evidence: Vec::new(),
+        });
         if !affects.contains(id) {
             affects.push(id.clone());
         }
-        let line = text(&format!("{}: {}", matched(advisory.matched_by), advisory.evidence), TEXT_CHARS_MAX);
+        let line = text(&format!("{}: {}", matched(matched_by), advisory.evidence), TEXT_CHARS_MAX);
         if !evidence.contains(&line) {
             evidence.push(line);
         }
     }
-    all.into_values().map(|(advisory, affects, evidence)| from_advisory(advisory, affects, &evidence)).collect()
+    all.into_values().map(from_advisory).collect()
 }
 
-fn from_advisory(advisory: &AdvisoryMatch, affects: Vec<String>, evidence: &[String]) -> Weakness {
+fn from_advisory(matched_advisory: Matched<'_>) -> Weakness {
+    let Matched { advisory, affects, evidence } = matched_advisory;
     let mut names: Vec<String> = std::iter::once(&advisory.id)
         .chain(advisory.aliases.iter().take(ITEMS_MAX))
         .map(|n| text(n, NAME_CHARS_MAX))
@@ -122,7 +133,7 @@ fn from_advisory(advisory: &AdvisoryMatch, affects: Vec<String>, evidence: &[Str
         is_finding: false,
         severity: advisory.severity,
         summary: text(&advisory.summary, TEXT_CHARS_MAX),
-        evidence: text_lines(evidence),
+        evidence: text_lines(&evidence),
         remedy: remedy(advisory),
         cwes: Vec::new(),
         aliases: names,
