@@ -276,6 +276,14 @@ fn a_token_may_come_from_the_environment_and_speak_of_a_workflow() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(instance.verified(workflow, "trusted_root.json").0, Some(0));
+    // Through a pipe it can be read but once.
+    let script = "printf %s \"$TOKEN\" | \"$0\" sign \"$1\" --identity-token /dev/stdin --signing-config \"$2\" -q";
+    let piped = Command::new("sh")
+        .args(["-c", script, weighbridge().to_str().unwrap(), &instance.path("model"), &config])
+        .env("TOKEN", &token)
+        .output()
+        .unwrap();
+    assert_eq!(piped.status.code(), Some(0), "{}", said(&piped));
     let help = Command::new(weighbridge()).args(["sign", "--help"]).env("SIGSTORE_ID_TOKEN", &token).output().unwrap();
     assert!(!String::from_utf8_lossy(&help.stdout).contains(&token[..24]));
 }

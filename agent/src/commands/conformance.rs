@@ -84,6 +84,8 @@ struct VerifyModel {
     identity: Option<String>,
     #[arg(long)]
     identity_provider: Option<String>,
+    #[arg(long)]
+    use_staging: bool,
 }
 
 #[derive(Debug, Args)]
@@ -131,10 +133,14 @@ fn sign_model(options: SignModel) -> Result<Outcome, Failure> {
         return if signing.key.is_some() { sign::run(&signing) } else { Err(missing("--private-key")) };
     }
     let token = Token::Given(options.identity_token.ok_or_else(|| missing("--identity-token"))?);
-    let services = if options.use_staging { Services::staging() } else { Services::public() };
-    let services = services.map_err(|e| Failure::Sign(e.to_string()))?;
+    let public = || Services::public().map_err(|e| Failure::Sign(e.to_string()));
+    let services = if options.use_staging { staging()? } else { public()? };
     let sigstore = Sigstore::new(services, token, TIMEOUT_SECONDS)?;
     sign::run_with(&signing, &sign::Means::Keyless(Box::new(sigstore)))
+}
+
+fn staging() -> Result<Services, Failure> {
+    Services::staging().map_err(|e| Failure::Usage(e.to_string()))
 }
 
 fn verify_model(options: &VerifyModel) -> Result<Outcome, Failure> {
@@ -152,7 +158,7 @@ fn verify_model(options: &VerifyModel) -> Result<Outcome, Failure> {
         Method::Sigstore => MethodConfig::Sigstore {
             identity: options.identity.clone().ok_or_else(|| missing("--identity"))?,
             identity_provider: options.identity_provider.clone().ok_or_else(|| missing("--identity-provider"))?,
-            trusted_root: None,
+            trusted_root: if options.use_staging { staging()?.trusted_root } else { None },
         },
     };
     let config = TrustConfig { signers: vec![SignerConfig { name: None, method }] };

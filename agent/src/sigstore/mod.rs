@@ -126,6 +126,15 @@ impl Token {
         };
         IdentityToken::parse(&text).map_err(|e| Failure::Usage(e.to_string()))
     }
+
+    /// The token that is there now: whoever renews tokens may have done so
+    /// while files were hashed. What came through a pipe is gone.
+    fn renewed(&self) -> Result<Option<IdentityToken>, Failure> {
+        match self {
+            Self::File(path) if path.is_file() => self.read().map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// A Sigstore instance, ready to be asked.
@@ -135,13 +144,14 @@ pub struct Sigstore {
     rekor: Address,
     timestamp_authority: Option<Address>,
     trusted_root: Option<String>,
-    token: Token,
+    source: Token,
+    token: IdentityToken,
 }
 
 impl Sigstore {
     /// Checks all that can be checked before a model is read: addresses, root,
     /// token.
-    pub fn new(services: Services, token: Token, timeout_seconds: u64) -> Result<Self, Failure> {
+    pub fn new(services: Services, source: Token, timeout_seconds: u64) -> Result<Self, Failure> {
         let usage = |e: ServiceError| Failure::Usage(e.to_string());
         let fulcio = Address::new(Service::Fulcio, &services.fulcio, "/api/v2/signingCert").map_err(usage)?;
         let rekor = Address::new(Service::Rekor, &services.rekor, "/api/v1/log/entries").map_err(usage)?;
@@ -149,13 +159,15 @@ impl Sigstore {
         let timestamp_authority =
             timestamp_authority.map(|url| Address::new(Service::TimestampAuthority, url, "")).transpose();
         usable(services.trusted_root.clone())?;
-        token.read()?.check(now()).map_err(|e| Failure::Usage(e.to_string()))?;
+        let token = source.read()?;
+        token.check(now()).map_err(|e| Failure::Usage(e.to_string()))?;
         Ok(Self {
             client: Client::new(Duration::from_secs(timeout_seconds)),
             fulcio,
             rekor,
             timestamp_authority: timestamp_authority.map_err(usage)?,
             trusted_root: services.trusted_root,
+            source,
             token,
         })
     }
@@ -164,10 +176,8 @@ impl Sigstore {
     pub fn sign(&self, manifest: &Manifest) -> Result<(String, Signer), Failure> {
         let refused = |e: KeylessError| Failure::Sign(e.to_string());
         let silent = |e: ServiceError| Failure::Sign(e.to_string());
-        // Read again: whoever renews tokens may have done so while files were
-        // hashed.
-        let token = self.token.read()?;
-        let candidate = Candidate::new(&token).map_err(refused)?;
+        let renewed = self.source.renewed()?;
+        let candidate = Candidate::new(renewed.as_ref().unwrap_or(&self.token)).map_err(refused)?;
         let request = candidate.certificate_request().map_err(refused)?;
         let answer = self.client.post(&self.fulcio, JSON, JSON, request.as_bytes()).map_err(silent)?;
         let signed = candidate.certified(&answer).and_then(|certified| certified.sign(manifest)).map_err(refused)?;
