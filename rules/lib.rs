@@ -18,6 +18,15 @@ pub const COMPILED_YARA: &[u8] = include_bytes!("yara/compiled.bin");
 /// Where inference stacks keep models (`stacks.txt`).
 pub const STACKS: &str = include_str!("stacks.txt");
 
+/// Advisories in OSV format (`advisories/README.md`): file name and text.
+pub const ADVISORIES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/advisories.rs"));
+
+/// Inference stacks and how they are found (`programs.txt`).
+pub const PROGRAMS: &str = include_str!("programs.txt");
+
+/// Releases of Triton Inference Server (`triton.txt`).
+pub const TRITON_RELEASES: &str = include_str!("triton.txt");
+
 /// The text of every table and rule here, for digests over all that decides.
 pub fn tables() -> impl Iterator<Item = &'static str> {
     let tables = [

@@ -33,7 +33,7 @@ pub fn weighbridge() -> &'static Path {
     BINARY.get_or_init(|| {
         let binary = target_profile().join("weighbridge");
         if !binary.exists() {
-            let built = Command::new("cargo").args(["build", "--package", "weighbridge"]).current_dir(root()).status();
+            let built = Command::new("cargo").args(["build", "--workspace", "--bins"]).current_dir(root()).status();
             assert!(built.expect("cargo runs").success() && binary.exists(), "cannot build {}", binary.display());
         }
         binary

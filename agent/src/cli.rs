@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
+use crate::commands::conformance::ConformanceOptions;
+use crate::commands::sign::SignOptions;
+use crate::commands::verify::VerifyOptions;
+
 /// Finds, inspects and governs the AI models on this machine.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
@@ -17,8 +21,23 @@ pub enum Command {
     ///
     /// Exit codes: 0 nothing at or above the threshold, 1 findings, 2 could not do its work.
     Scan(ScanOptions),
+    /// List the inference stacks that are installed, and what is known against them
+    ///
+    /// Nothing is run. Exit codes: 0 nothing at or above the threshold, 1 advisories, 2 could not do its work.
+    Inventory(InventoryOptions),
+    /// List and explain the advisories
+    Advisories(AdvisoriesOptions),
     /// List and explain the rules
     Rules(RulesOptions),
+    /// Check who signed a model, and that its files are the signed ones
+    ///
+    /// Exit codes: 0 trusted, 1 untrusted or unsigned, 2 could not be checked.
+    Verify(VerifyOptions),
+    /// Sign a model (OpenSSF Model Signing)
+    Sign(SignOptions),
+    /// The client protocols of the public conformance suites
+    #[command(hide = true)]
+    Conformance(ConformanceOptions),
     /// The confined half of `scan`; started by it
     #[command(name = "__scan-worker", hide = true)]
     ScanWorker,
@@ -65,6 +84,18 @@ pub struct ScanOptions {
     #[arg(long, value_name = "DIR")]
     pub rules: Option<PathBuf>,
 
+    /// Take the digests in FILE (docs/schema/catalogue-1.json) as proof of where files came from
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+
+    /// Match the advisories (OSV documents, *.json) in DIR as well
+    #[arg(long, value_name = "DIR")]
+    pub advisories: Option<PathBuf>,
+
+    /// Trust the signers listed in FILE (docs/signatures.md)
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+
     /// Remember assessments in FILE; unchanged files then cost one stat
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
@@ -102,6 +133,59 @@ pub enum Format {
     Junit,
     /// For issues and wikis
     Markdown,
+    /// Bill of materials: CycloneDX 1.7
+    Cyclonedx,
+    /// Bill of materials: CycloneDX 1.6
+    #[value(name = "cyclonedx-1.6")]
+    Cyclonedx16,
+    /// Bill of materials: SPDX 3.0.1
+    Spdx3,
+}
+
+#[derive(Debug, Args)]
+pub struct InventoryOptions {
+    /// Look in these folders and files only
+    pub paths: Vec<PathBuf>,
+
+    /// Look at the system that lies in DIR (a container image, a mounted disk)
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// How to write the report
+    #[arg(long, value_enum, default_value_t = ListFormat::Table, value_name = "FORMAT")]
+    pub format: ListFormat,
+
+    /// Use the advisories (OSV, *.json) in DIR as well
+    #[arg(long, value_name = "DIR")]
+    pub advisories: Option<PathBuf>,
+
+    /// Exit with 1 for advisories of this severity or worse
+    #[arg(long, value_name = "SEVERITY", default_value_t = Severity::High)]
+    pub fail_on: Severity,
+}
+
+#[derive(Debug, Args)]
+pub struct AdvisoriesOptions {
+    #[command(subcommand)]
+    pub command: AdvisoriesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdvisoriesCommand {
+    /// List the advisories that hold
+    List {
+        /// Use the advisories in DIR as well
+        #[arg(long, value_name = "DIR")]
+        advisories: Option<PathBuf>,
+    },
+    /// Show one: what, whom, since when, sources
+    Explain {
+        /// Its identifier or an alias
+        id: String,
+        /// Use the advisories in DIR as well
+        #[arg(long, value_name = "DIR")]
+        advisories: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,12 @@ pub enum Failure {
     /// The scan could not be done.
     #[error(transparent)]
     Scan(#[from] weighbridge_scanner::ScanFailure),
+    /// The model cannot be signed.
+    #[error("cannot sign: {0}")]
+    Sign(String),
+    /// An advisory cannot be read.
+    #[error(transparent)]
+    Advisories(#[from] weighbridge_provenance::advisory::CatalogueError),
     /// YARA rules do not compile.
     #[error(transparent)]
     Patterns(#[from] weighbridge_scanner::PatternError),

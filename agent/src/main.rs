@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod progress;
 mod report;
+mod sigstore;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,12 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
     match cli.command {
         Command::Scan(options) => commands::scan::run(&options),
+        Command::Inventory(options) => commands::inventory::run(&options),
+        Command::Advisories(options) => commands::advisories::run(&options),
         Command::Rules(options) => commands::rules::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
+        Command::Sign(options) => commands::sign::run(&options),
+        Command::Conformance(options) => commands::conformance::run(options),
         Command::ScanWorker => commands::worker::run(),
         Command::CompileRules => commands::rules::compile(),
     }

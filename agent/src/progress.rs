@@ -66,3 +66,25 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// Bytes read so far, for work whose whole is not known before.
+pub struct Bytes(ProgressBar);
+
+impl Bytes {
+    pub fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(8) };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{binary_bytes} read  {binary_bytes_per_sec}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    pub fn add(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -16,13 +16,16 @@
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests make their own numbers")
 )]
 
+mod advisories;
 mod cache;
 mod models;
+mod origin;
 mod patterns;
 mod pool;
 mod protocol;
 mod rules;
 mod scan;
+mod signatures;
 pub mod worker;
 
 pub use patterns::{PatternError, PatternPage, Patterns};
@@ -33,5 +36,6 @@ use weighbridge_types::Rule;
 
 /// Every built-in rule, by format, then the pipeline's own.
 pub fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    weighbridge_formats::formats::rules().chain(rules::ALL.iter().copied())
+    let own = rules::ALL.iter().chain(weighbridge_provenance::origin::rules::ALL).copied();
+    weighbridge_formats::formats::rules().chain(own)
 }

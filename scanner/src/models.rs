@@ -139,6 +139,10 @@ impl<'a> Grouping<'a> {
             verdict: parts.iter().map(|a| a.verdict).max().unwrap_or(Verdict::Unknown),
             missing: missing.into_iter().collect(),
             same_as: Vec::new(),
+            signature: None,
+            origin: Vec::new(),
+            lineage: None,
+            advisories: Vec::new(),
         };
         for key in SHARED_FACTS {
             // Weights first: what they say of themselves beats what lies beside.

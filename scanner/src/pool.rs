@@ -224,6 +224,9 @@ fn failed(candidate: &Candidate, reason: &str) -> Assessed {
         findings: vec![Finding::new(&rules::INSPECTION_FAILED, Shown(reason).to_string())],
         links: Vec::new(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     };
-    Assessed { is_model: true, artifact, hashed: 0 }
+    Assessed { is_model: true, artifact, hashed: 0, testimony: None, attestations: Vec::new() }
 }

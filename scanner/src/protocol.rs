@@ -15,6 +15,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weighbridge_discovery::Reason;
+use weighbridge_provenance::signature::{Attestation, Testimony, TrustConfig};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::Artifact;
 
@@ -30,6 +31,8 @@ pub struct Start {
     pub rules: Vec<(String, String)>,
     /// Look at tensor bytes too.
     pub deep: bool,
+    /// Who is trusted to sign models.
+    pub trust: TrustConfig,
     /// Go on although the kernel offers no system call filter.
     pub danger_unconfined: bool,
 }
@@ -73,6 +76,12 @@ pub struct Assessed {
     pub artifact: Artifact,
     /// Bytes digested.
     pub hashed: u64,
+    /// What it says of other files, if it is a signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub testimony: Option<Box<Testimony>>,
+    /// What attestations in it say of other files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attestation>,
 }
 
 /// Sends `message` with descriptors.

@@ -3,7 +3,54 @@
 use weighbridge_types::{Rule, Severity, Verdict};
 
 /// All of them, for `weighbridge rules`.
-pub static ALL: &[&Rule] = &[&INSPECTION_FAILED, &PATTERN_SEARCH_FAILED, &CHANGED_WHILE_SCANNING, &EXTERNAL_DATA_LINK];
+pub static ALL: &[&Rule] = &[
+    &INSPECTION_FAILED,
+    &PATTERN_SEARCH_FAILED,
+    &CHANGED_WHILE_SCANNING,
+    &EXTERNAL_DATA_LINK,
+    &SIGNATURE_UNTRUSTED,
+    &ADVISORY_BY_DIGEST,
+    &ADVISORY_BY_REPOSITORY,
+];
+
+/// An advisory names this very file.
+pub static ADVISORY_BY_DIGEST: Rule = Rule {
+    id: "advisory-by-digest",
+    severity: Severity::High,
+    verdict: Verdict::Malicious,
+    title: "an advisory names this file",
+    what: "The SHA-256 of the file stands in an advisory, ours or one given with `--advisories`. Its severity is the advisory's.",
+    why: "Somebody looked at exactly these bytes and warned of them.",
+    false_positives: "None by accident: digests do not collide. An advisory may be wrong; a document of yours with the same id replaces or withdraws it.",
+    remedy: "Do as the advisory says; if it names a replacement, use that.",
+    references: &["docs/advisories.md"],
+};
+
+/// An advisory names the repository this file seems to come from.
+pub static ADVISORY_BY_REPOSITORY: Rule = Rule {
+    id: "advisory-by-repository",
+    severity: Severity::High,
+    verdict: Verdict::Suspicious,
+    title: "an advisory names the repository this file seems to come from",
+    what: "A claim of origin names a repository, and a revision if the advisory does, that an advisory warns of.",
+    why: "Malicious repositories are found and taken down, while copies stay on disks.",
+    false_positives: "Claims of origin can be wrong: anyone can name a folder. The report says who claims it and how strongly.",
+    remedy: "Find out where the file came from; do not load it until you know.",
+    references: &["docs/advisories.md"],
+};
+
+/// The signature beside a model does not stand.
+pub static SIGNATURE_UNTRUSTED: Rule = Rule {
+    id: "signature-untrusted",
+    severity: Severity::High,
+    verdict: Verdict::Suspicious,
+    title: "the signature does not stand",
+    what: "A check of the bundle failed: a file was altered, added, removed or renamed after signing, or the signer is not the trusted one.",
+    why: "Whoever changes a model after its publisher signed it leaves the signature behind. This is what signatures are for.",
+    false_positives: "Files that a user or a tool put into the model's folder; a bundle left over from an earlier version; a key that was changed.",
+    remedy: "Fetch the model again from its publisher, or move what you added out of its folder. `weighbridge verify` lists every file that differs.",
+    references: &["OpenSSF Model Signing 1.0, section 8", "CWE-347"],
+};
 
 /// The worker died, hung, or a parser broke.
 pub static INSPECTION_FAILED: Rule = Rule {

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
 use weighbridge_discovery::{Candidate, FileMeta, Reason, Sink, Walk};
+use weighbridge_provenance::advisory;
+use weighbridge_provenance::origin::Catalogue;
+use weighbridge_provenance::signature::{Attestation, TrustConfig};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::{
     Artifact, Finding, Link, LinkKind, Report, SCHEMA, ScanError, Sha256, Shown, Summary, Tool, Verdict,
@@ -14,7 +17,8 @@ use weighbridge_types::{
 use crate::cache::Cache;
 use crate::pool::{self, Assessments, PoolConfig, WorkerCommand};
 use crate::protocol::{Assessed, Start};
-use crate::{models, rules};
+use crate::signatures::{self, Bundle};
+use crate::{advisories, models, origin, rules};
 
 /// Candidates waiting for a worker; bounds the open descriptors.
 const QUEUE_MAX: usize = 256;
@@ -38,6 +42,12 @@ pub struct ScanConfig {
     pub deep: bool,
     /// The user's YARA rules: origin and text.
     pub patterns: Vec<(String, String)>,
+    /// Which bytes are which revision of which repository.
+    pub catalogue: Catalogue,
+    /// What is known against models.
+    pub advisories: advisory::Catalogue,
+    /// Who is trusted to sign models.
+    pub trust: TrustConfig,
     /// Remember assessments in this file.
     pub cache: Option<PathBuf>,
     /// Time without a sign of life after which a worker is killed.
@@ -132,6 +142,10 @@ struct State {
     paths: HashSet<PathBuf>,
     /// First path of each file with hard links, by device and inode.
     first_links: HashMap<(u64, u64), PathBuf>,
+    /// Signatures met so far.
+    bundles: Vec<Bundle>,
+    /// Attestations met so far, and where.
+    attestations: Vec<(String, Attestation)>,
     /// Further paths of the same files, by their first path.
     more_links: HashMap<PathBuf, Vec<PathBuf>>,
 }
@@ -152,6 +166,7 @@ impl Run<'_> {
             start: Start {
                 rules: config.patterns.clone(),
                 deep: config.deep,
+                trust: config.trust.clone(),
                 danger_unconfined: config.danger_unconfined,
             },
             silence_max: config.silence_max,
@@ -272,7 +287,14 @@ impl Run<'_> {
             }
         }
         artifacts.sort_by(|a, b| a.path.cmp(&b.path));
-        let models = models::group(&artifacts);
+        signatures::of_artifacts(&mut artifacts, state.bundles);
+        signatures::attest(&mut artifacts, &state.attestations);
+        origin::of_artifacts(&mut artifacts, &config.catalogue);
+        advisories::of_artifacts(&mut artifacts, &config.advisories);
+        let mut models = models::group(&artifacts);
+        signatures::of_models(&mut models, &artifacts);
+        origin::of_models(&mut models, &artifacts, &config.catalogue);
+        advisories::of_models(&mut models, &artifacts, &config.advisories);
         let mut summary = Summary {
             files_seen: self.counts.seen.into_inner(),
             files_other: self.counts.other.into_inner(),
@@ -358,19 +380,28 @@ impl Assessments for Run<'_> {
             let mut artifact = assessed.artifact;
             artifact.path = path_text(&candidate.path);
             artifact.also_at = candidate.also_at.iter().map(|p| path_text(p)).collect();
+            // What is known of the file's origin is not the worker's to say.
+            artifact.origin = origin::of_handle(&candidate.handle);
             artifact
         });
         if let Some(cache) = &self.cache {
-            // An inspection that failed may succeed the next time, and a companion
-            // counts only as long as a model lies beside it.
-            let final_word =
-                candidate.reason != Reason::Companion && artifact.as_ref().is_none_or(|a| a.sha256.is_some());
+            // An inspection that failed may succeed the next time, a companion
+            // counts only as long as a model lies beside it, and a signature as
+            // long as its signer is trusted.
+            let final_word = candidate.reason != Reason::Companion
+                && assessed.testimony.is_none()
+                && artifact.as_ref().is_none_or(|a| a.sha256.is_some());
             if final_word {
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                 cache.put(&candidate.path, &candidate.meta, artifact.clone());
             }
         }
         let mut state = self.state();
+        if let Some(testimony) = assessed.testimony {
+            state.bundles.push(Bundle { path: candidate.path.clone(), testimony: *testimony });
+        }
+        let place = path_text(&candidate.path);
+        state.attestations.extend(assessed.attestations.into_iter().map(|a| (place.clone(), a)));
         if artifact.is_none() {
             // Not worth a place by itself; it may be as a companion.
             state.paths.remove(&candidate.path);

@@ -1,11 +1,16 @@
 //! The real binary on real files, as its users run it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
 
+mod bills;
 mod cli;
 mod corpus;
 mod disk;
+mod inventory;
+mod keyless;
+mod origin;
 mod readme;
 mod reports;
+mod signatures;
 mod stores;
 mod workers;

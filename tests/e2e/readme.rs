@@ -6,8 +6,14 @@ use std::process::Command;
 use weighbridge_tests::{root, target_profile};
 
 /// Commands too long for a test of their own; the test suite itself is one.
-const ELSEWHERE: &[&str] =
-    &["cargo xtask test", "cargo xtask demo", "cargo xtask bench", "cargo xtask fuzz", "cargo install"];
+const ELSEWHERE: &[&str] = &[
+    "cargo xtask test",
+    "cargo xtask demo",
+    "cargo xtask bench",
+    "cargo xtask fuzz",
+    "cargo xtask conformance",
+    "cargo install",
+];
 
 #[test]
 fn every_command_in_the_readme_runs_as_written() {

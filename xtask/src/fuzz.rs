@@ -1,5 +1,5 @@
 //! Coverage-guided fuzzing of every parser, by the names in
-//! `fuzz/targets.txt`.
+//! `fuzz/targets.txt` and `fuzz/provenance.txt`.
 
 use std::process::Command;
 
@@ -18,34 +18,54 @@ pub struct Options {
     seconds: u64,
 }
 
+/// A fuzzed program, which runs the parser that a variable names.
+struct Program {
+    name: &'static str,
+    variable: &'static str,
+    /// The parsers it knows, a line each.
+    list: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program { name: "inspect", variable: "WEIGHBRIDGE_FUZZ_FORMAT", list: "fuzz/targets.txt" },
+    Program { name: "provenance", variable: "WEIGHBRIDGE_FUZZ_PARSER", list: "fuzz/provenance.txt" },
+];
+
 pub fn run(options: &Options) -> Result {
     if !have("cargo", &["fuzz", "--version"]) {
         install("cargo-fuzz")?;
     }
-    let listed = std::fs::read_to_string(root().join("fuzz/targets.txt"))
-        .map_err(|e| format!("cannot read fuzz/targets.txt: {e}"))?;
-    let all: Vec<String> =
-        listed.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect();
-    if let Some(unknown) = options.targets.iter().find(|t| !all.contains(t)) {
-        return Err(format!("there is no fuzz target `{unknown}`; fuzz/targets.txt lists {}", all.join(", ")));
+    let mut all = Vec::new();
+    for program in PROGRAMS {
+        all.extend(listed(program)?.into_iter().map(|target| (program, target)));
     }
-    let chosen = if options.targets.is_empty() { &all } else { &options.targets };
+    if let Some(unknown) = options.targets.iter().find(|t| !all.iter().any(|(_, target)| target == *t)) {
+        let names: Vec<&str> = all.iter().map(|(_, target)| target.as_str()).collect();
+        return Err(format!("there is no fuzz target `{unknown}`; these are listed: {}", names.join(", ")));
+    }
     let mut failed = Vec::new();
-    for target in chosen {
+    for (program, target) in all.iter().filter(|(_, t)| options.targets.is_empty() || options.targets.contains(t)) {
         println!("fuzzing {target} for {} s", options.seconds);
-        if !fuzz(target, options.seconds)? {
+        if !fuzz(program, target, options.seconds)? {
             failed.push(target.as_str());
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("crashes in {}; see fuzz/artifacts", failed.join(", "))) }
 }
 
+/// The targets in a program's list.
+fn listed(program: &Program) -> Result<Vec<String>> {
+    let text =
+        std::fs::read_to_string(root().join(program.list)).map_err(|e| format!("cannot read {}: {e}", program.list))?;
+    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect())
+}
+
 /// Runs one target; false if it crashed.
-fn fuzz(target: &str, seconds: u64) -> Result<bool> {
+fn fuzz(program: &Program, target: &str, seconds: u64) -> Result<bool> {
     let corpus = root().join("fuzz/corpus").join(target);
     std::fs::create_dir_all(&corpus).map_err(|e| format!("cannot make `{}`: {e}", corpus.display()))?;
     let status = Command::new("cargo")
-        .args(["fuzz", "run", "--fuzz-dir", "fuzz", "inspect"])
+        .args(["fuzz", "run", "--fuzz-dir", "fuzz", program.name])
         .arg(&corpus)
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
@@ -53,7 +73,7 @@ fn fuzz(target: &str, seconds: u64) -> Result<bool> {
         .arg(format!("-artifact_prefix={}/", root().join("fuzz/artifacts").display()))
         // The pinned toolchain is a stable one; fuzzing needs unstable flags.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("WEIGHBRIDGE_FUZZ_FORMAT", target)
+        .env(program.variable, target)
         .current_dir(root())
         .status()
         .map_err(|e| format!("cannot run cargo fuzz: {e}"))?;

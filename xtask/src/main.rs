@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "makes data to measure with")]
 
 mod bench;
+mod conformance;
 mod demo;
 mod fuzz;
 mod rules;
@@ -33,6 +34,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Compile the YARA rules after a change to them
     Rules,
+    /// Run the public conformance suites of signatures against our binary
+    Conformance(conformance::Options),
     /// Measure beside peers and physical limits
     Bench(bench::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Test => test::run(),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Rules => rules::run(),
+        Chore::Conformance(options) => conformance::run_suites(&options),
         Chore::Bench(options) => bench::run(&options),
     };
     match result {

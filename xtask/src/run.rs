@@ -38,8 +38,10 @@ pub fn have(program: &str, arguments: &[&str]) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// Builds the `weighbridge` binary in `profile` and returns its path.
+/// Builds the `weighbridge` binary in `profile` and returns its path. All of
+/// the workspace at once: alone, a package is built with other features of the
+/// crates it shares, and everything is compiled again.
 pub fn weighbridge(profile: &str) -> Result<PathBuf> {
-    run("cargo", &["build", "--quiet", "--profile", profile, "--package", "weighbridge"])?;
+    run("cargo", &["build", "--quiet", "--profile", profile, "--workspace", "--bins"])?;
     Ok(target().join(if profile == "dev" { "debug" } else { profile }).join("weighbridge"))
 }

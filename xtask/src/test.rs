@@ -4,7 +4,20 @@ use crate::run::{self, Result, have};
 use crate::{schemas, venv};
 
 /// Python packages the end-to-end tests check reports with.
-const CHECKERS: &[&str] = &["jsonschema==4.25.1", "xmlschema==4.1.0"];
+const CHECKERS: &[&str] = &[
+    "jsonschema==4.25.1",
+    "xmlschema==4.1.0",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+    "spdx-python-model==0.0.6",
+];
+
+/// Python packages that make and convert models for the tests of lineage.
+const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
+
+/// The reference implementation of OpenSSF Model Signing, with the package it
+/// forgets to declare, and what the tests' own Sigstore instance is made of.
+pub const REFERENCE: &[&str] =
+    &["cryptography==50.0.2", "model-signing==1.1.1", "pyopenssl==26.4.0", "rfc8785==0.1.4", "sigstore==4.5.1"];
 
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
@@ -13,6 +26,12 @@ pub fn run() -> Result {
     // package registry can still run the rest.
     if let Err(e) = venv::with("checkers", CHECKERS).and_then(|_| schemas::fetch()) {
         eprintln!("the schema checks will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("lineage", CONVERTERS) {
+        eprintln!("the tests of converted models will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("signing", REFERENCE) {
+        eprintln!("the tests beside the reference implementation of model signing will be skipped: {e}");
     }
     if !have("cargo", &["nextest", "--version"]) {
         install("cargo-nextest")?;

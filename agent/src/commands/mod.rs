@@ -1,3 +1,10 @@
+pub mod advisories;
+pub mod conformance;
+pub mod files;
+pub mod inventory;
 pub mod rules;
 pub mod scan;
+pub mod sign;
+pub mod trust;
+pub mod verify;
 pub mod worker;

@@ -1,16 +1,19 @@
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use weighbridge_discovery::Walk;
+use weighbridge_provenance::origin::{CATALOGUE_BYTES_MAX, Catalogue};
 use weighbridge_scanner::{ScanConfig, WorkerCommand};
 use weighbridge_types::Report;
 
 use crate::cli::{Format, ScanOptions};
 use crate::exit::{Failure, Outcome};
+use crate::report::SpecVersion;
 use crate::{progress, report};
 
 /// Largest YARA file read, bytes.
@@ -55,6 +58,9 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         worker: WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] },
         deep: options.deep,
         patterns: options.rules.as_deref().map(patterns).transpose()?.unwrap_or_default(),
+        catalogue: options.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default(),
+        advisories: crate::commands::advisories::of_models(options.advisories.as_deref())?,
+        trust: options.trust.as_deref().map(crate::commands::trust::from_file).transpose()?.unwrap_or_default(),
         cache: options.cache.clone(),
         silence_max: Duration::from_secs(options.timeout),
         danger_unconfined: options.danger_unconfined,
@@ -108,6 +114,17 @@ fn patterns(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
         .collect()
 }
 
+/// The digest catalogue in `file`.
+fn catalogue(file: &Path) -> Result<Catalogue, Failure> {
+    let failure = |source| Failure::File { action: "read", path: file.display().to_string(), source };
+    let mut bytes = Vec::new();
+    // One byte more than may be, so that a longer file is refused.
+    let max = CATALOGUE_BYTES_MAX as u64 + 1;
+    File::open(file).and_then(|f| f.take(max).read_to_end(&mut bytes)).map_err(failure)?;
+    Catalogue::parse(&bytes)
+        .map_err(|e| Failure::Usage(format!("the catalogue `{}` cannot be used: {e}", file.display())))
+}
+
 fn write(options: &ScanOptions, report: &Report) -> Result<(), Failure> {
     let Some(path) = &options.output else {
         if options.format == Format::Table {
@@ -132,6 +149,9 @@ fn render(out: &mut impl Write, options: &ScanOptions, report: &Report) -> io::R
         Format::Sarif => report::sarif(out, report),
         Format::Junit => report::junit(out, report, options.fail_on),
         Format::Markdown => report::markdown(out, report),
+        Format::Cyclonedx => report::cyclonedx(out, report, SpecVersion::V1_7, Timestamp::now()),
+        Format::Cyclonedx16 => report::cyclonedx(out, report, SpecVersion::V1_6, Timestamp::now()),
+        Format::Spdx3 => report::spdx3(out, report, Timestamp::now()),
     }
 }
 

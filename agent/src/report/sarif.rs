@@ -131,7 +131,7 @@ fn link(reference: &str) -> Option<String> {
 
 /// A path as a URI reference (RFC 3986): all but unreserved characters and
 /// slashes percent-encoded.
-fn uri(path: &str) -> String {
+pub(super) fn uri(path: &str) -> String {
     let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

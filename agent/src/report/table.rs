@@ -1,11 +1,13 @@
 use std::io::{self, Write};
 
-use weighbridge_types::{Artifact, Finding, Model, Report, Shown, Verdict};
+use weighbridge_types::{Artifact, Claim, Finding, Model, Report, Shown, Strength, Verdict};
 
 use super::text::{bold, count, dim, severity_style, size, verdict_style, wrapped};
 
 /// Findings shown per artifact; the rest are counted.
 const FINDINGS_SHOWN_MAX: usize = 5;
+/// Columns of the origin of a model.
+const ORIGIN_WIDTH: usize = 44;
 
 /// For people: what was found, why it is bad, what to do. Quiet about clean
 /// artifacts unless `verbose`.
@@ -68,7 +70,7 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
     if models.is_empty() {
         return Ok(());
     }
-    let rows: Vec<[String; 6]> = models
+    let rows: Vec<[String; 7]> = models
         .iter()
         .map(|m| {
             let fact = |key: &str| match m.metadata.get(key) {
@@ -82,12 +84,15 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
                 fact("parameters"),
                 fact("quantization"),
                 size(m.size_bytes),
+                m.origin.first().map(origin).unwrap_or_default(),
                 m.verdict.name().to_owned(),
             ]
         })
         .collect();
-    let header = ["model", "format", "parameters", "quantization", "size", "verdict"].map(str::to_owned);
-    let mut widths = [0; 6];
+    // Where no origin is known, the column is left out.
+    let known = if models.iter().any(|m| !m.origin.is_empty()) { "origin" } else { "" };
+    let header = ["model", "format", "parameters", "quantization", "size", known, "verdict"].map(str::to_owned);
+    let mut widths = [0; 7];
     for row in rows.iter().chain([&header]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(textwrap::core::display_width(cell).min(44));
@@ -99,15 +104,49 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
     writeln!(out, "{bold:#}")?;
     for (row, model) in rows.iter().zip(models) {
         let style = verdict_style(model.verdict);
-        let (last, first) = (row.last().map_or("", String::as_str), row.get(..5).unwrap_or_default());
+        let (last, first) = (row.last().map_or("", String::as_str), row.get(..6).unwrap_or_default());
         cells(out, first, &widths)?;
         writeln!(out, "{style}{last}{style:#}")?;
     }
     writeln!(out)
 }
 
+/// The strongest claim in a few words: `hub/Org/Name@c0ffee01 (content)`.
+fn origin(claim: &Claim) -> String {
+    let place = claim.purl.as_deref().and_then(|p| p.strip_prefix("pkg:")).map(|p| p.split('?').next().unwrap_or(p));
+    let place = match (place, &claim.url, &claim.revision) {
+        (Some(place), ..) => {
+            place.split_once('@').map_or_else(|| place.to_owned(), |(name, v)| format!("{name}@{}", short(v)))
+        }
+        (None, Some(url), _) => url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).to_owned(),
+        (None, None, Some(revision)) => format!("{} {}", claim.source, short(revision)),
+        (None, None, None) => claim.source.clone(),
+    };
+    let strength = match claim.strength {
+        Strength::Hint => "hint",
+        Strength::Record => "record",
+        Strength::Content => "content",
+        Strength::Proof => "proof",
+    };
+    let room = ORIGIN_WIDTH.saturating_sub(strength.len() + 3);
+    let place: String = Shown(&place).to_string();
+    let place = if textwrap::core::display_width(&place) > room {
+        place.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+    } else {
+        place
+    };
+    format!("{place} ({strength})")
+}
+
+/// The first digits of a commit or digest; other revisions as they stand.
+fn short(revision: &str) -> String {
+    let digits = revision.strip_prefix("sha256:").unwrap_or(revision);
+    let is_digest = digits.len() >= 40 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_digest { digits.get(..8).unwrap_or(digits).to_owned() } else { revision.to_owned() }
+}
+
 fn cells(out: &mut impl Write, row: &[String], widths: &[usize]) -> io::Result<()> {
-    for (cell, width) in row.iter().zip(widths) {
+    for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
         let shown: String = if textwrap::core::display_width(cell) > *width {
             cell.chars().take(width.saturating_sub(1)).chain(['…']).collect()
         } else {

@@ -6,6 +6,8 @@ use weighbridge_types::{
 
 use super::*;
 
+mod bills;
+
 /// A report whose every text is hostile somewhere.
 fn hostile() -> Report {
     let finding = Finding {
@@ -28,6 +30,9 @@ fn hostile() -> Report {
         findings: vec![finding],
         links: Vec::new(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     };
     let clean = Artifact {
         path: "/models/good.gguf".to_owned(),
@@ -50,6 +55,10 @@ fn hostile() -> Report {
         verdict: Verdict::Clean,
         missing: Vec::new(),
         same_as: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        lineage: None,
+        advisories: Vec::new(),
     };
     Report {
         schema: SCHEMA.to_owned(),

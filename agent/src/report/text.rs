@@ -19,6 +19,14 @@ pub const fn dim() -> Style {
     Style::new().dimmed()
 }
 
+pub const fn good() -> Style {
+    AnsiColor::Green.on_default().bold()
+}
+
+pub const fn ill() -> Style {
+    AnsiColor::Red.on_default().bold()
+}
+
 pub const fn severity_style(severity: Severity) -> Style {
     match severity {
         Severity::Critical => AnsiColor::Red.on_default().bold(),

@@ -15,10 +15,12 @@ mod hf_cache;
 mod mounts;
 mod open;
 mod stores;
+mod tree;
 mod walk;
 
 pub use candidate::{Candidate, FileMeta, Reason, Sink};
 pub use mounts::{Mount, local_mounts, pseudo_mounts};
-pub use open::{companions, linked};
+pub use open::{companions, linked, names};
 pub use stores::{Store, stores};
+pub use tree::{Tree, TreeError, TreeFile, TreeRules};
 pub use walk::{Walk, walk};

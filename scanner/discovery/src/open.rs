@@ -1,10 +1,11 @@
 //! Opening without being led elsewhere.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -83,19 +84,36 @@ pub fn linked(folder: &Path, relative: &str) -> io::Result<Candidate> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
     }
     let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let handle = File::from(open_beneath(&base, relative)?);
+    let handle = File::from(beneath(&base, relative, Links::Refused)?);
     let meta = regular(&handle)?;
     Ok(Candidate { handle, path: folder.join(relative), meta, also_at: Vec::new(), reason: Reason::Linked })
 }
 
-#[cfg(target_os = "linux")]
-fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(base, relative, FLAGS, Mode::empty(), resolve)?)
+/// Symbolic links on the way to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// An error.
+    Refused,
+    /// Followed as long as they stay below the starting folder.
+    Inside,
 }
 
+/// Opens `relative` for reading without leaving `base` (openat2(2)).
+#[cfg(target_os = "linux")]
+pub(crate) fn beneath(base: &OwnedFd, relative: &Path, links: Links) -> io::Result<OwnedFd> {
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut flags = FLAGS;
+    match links {
+        Links::Refused => resolve |= ResolveFlags::NO_SYMLINKS,
+        Links::Inside => flags -= OFlags::NOFOLLOW,
+    }
+    Ok(rustix::fs::openat2(base, relative, flags, Mode::empty(), resolve)?)
+}
+
+/// Opens `relative` for reading without leaving `base`. Without openat2(2) no
+/// link can be followed safely, so none is.
 #[cfg(not(target_os = "linux"))]
-fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn beneath(base: &OwnedFd, relative: &Path, _links: Links) -> io::Result<OwnedFd> {
     let mut at = base.try_clone()?;
     let mut components = relative.components().peekable();
     while let Some(component) = components.next() {
@@ -103,6 +121,30 @@ fn open_beneath(base: &OwnedFd, relative: &Path) -> io::Result<OwnedFd> {
         at = rustix::fs::openat(&at, component.as_os_str(), flags, Mode::empty())?;
     }
     Ok(at)
+}
+
+/// Names in the folder at `relative` below `folder`, at most `max` of them, in
+/// order. Links on the way are not followed.
+///
+/// # Errors
+/// As [`linked`].
+pub fn names(folder: &Path, relative: &str, max: usize) -> io::Result<Vec<OsString>> {
+    let relative = Path::new(relative);
+    if !relative.components().all(|c| matches!(c, Component::Normal(_))) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves its folder"));
+    }
+    let base = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let inside = beneath(&base, relative, Links::Refused)?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(inside)?.take(max.saturating_add(2)) {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." && names.len() < max {
+            names.push(name.to_os_string());
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Files in `folder`, and up to `depth` folders below it, that matter only
@@ -170,6 +212,11 @@ mod tests {
         assert!(linked(&model, "w.bin").is_ok());
         for bad in ["../secret", "link", "up/secret", "/etc/hostname", "", "./x/../../secret"] {
             assert!(linked(&model, bad).is_err(), "{bad}");
+        }
+        assert_eq!(names(dir.path(), "model", 9).unwrap(), ["link", "up", "w.bin"]);
+        assert_eq!(names(dir.path(), "model", 1).unwrap().len(), 1);
+        for bad in ["up", "../model", "/", "w.bin"] {
+            assert!(names(&model, bad, 9).is_err(), "{bad}");
         }
     }
 

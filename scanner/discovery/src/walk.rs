@@ -152,7 +152,7 @@ fn named_file(path: &Path, sink: &impl Sink) {
                 handle,
                 path: path.to_path_buf(),
                 meta,
-                also_at: Vec::new(),
+                also_at: hf_cache::blob_of(path).into_iter().collect(),
                 reason: Reason::Named,
             });
         }

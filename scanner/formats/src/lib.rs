@@ -7,7 +7,7 @@
 //! Nothing here panics on input, indexes without a check, or reserves memory
 //! that the input asked for before holding the request against a limit.
 //!
-//! Deliberately unknown here: paths, the file system, processes, digests,
+//! Deliberately unknown here: paths, the file system, processes, digests of files,
 //! policy. Parsers are pure functions over a bounded [`Reader`]; what a file
 //! names outside itself is returned as a link for others to resolve.
 //!

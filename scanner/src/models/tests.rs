@@ -13,6 +13,9 @@ fn artifact(path: &str, format: &str, links: &[(LinkKind, &str)]) -> Artifact {
         findings: Vec::new(),
         links: links.iter().map(|(kind, target)| Link { kind: *kind, target: (*target).to_owned() }).collect(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     }
 }
 
@@ -46,6 +49,18 @@ fn an_ollama_manifest_and_its_blobs_are_one_model() {
         artifact("/o/manifests/registry.ollama.ai/library/tiny/1b", "oci-model", &[(LinkKind::Blob, &digest)]);
     let files = [blob, manifest];
     assert_eq!(names_of(&group(&files)), [("tiny:1b", ModelKind::Ollama, 2)]);
+}
+
+#[test]
+fn a_store_s_model_is_made_of_its_own_blobs() {
+    let mut copies = ["/a/m.gguf", "/o/blobs/sha256-aa", "/z/m.gguf"].map(|p| artifact(p, "gguf", &[]));
+    copies.iter_mut().for_each(|a| a.sha256 = Some(Sha256::new([7; 32])));
+    let digest = format!("sha256:{}", Sha256::new([7; 32]));
+    let manifest = artifact("/o/manifests/h/n/tiny/1b", "oci-model", &[(LinkKind::Blob, &digest)]);
+    let [a, b, c] = copies;
+    let models = group(&[a, b, manifest, c]);
+    let store = models.iter().find(|m| m.kind == ModelKind::Ollama).unwrap();
+    assert_eq!(store.files, ["/o/blobs/sha256-aa", "/o/manifests/h/n/tiny/1b"]);
 }
 
 #[test]

@@ -3,9 +3,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use sha2::Digest;
 use weighbridge_discovery::Reason;
 use weighbridge_formats::{ContentScanner, Input, Options, Outcome, Scope};
-use weighbridge_types::{Artifact, Finding, Metadata, Verdict};
+use weighbridge_provenance::signature::{self, ATTESTATION_BYTES_MAX, BUNDLE_BYTES_MAX, Hearing, Testimony, Trust};
+use weighbridge_types::{Artifact, Finding, Metadata, Sha256, Verdict};
 
 use super::digest::{self, Pass};
 use super::source::{FileSource, read_full};
@@ -14,16 +16,21 @@ use crate::rules;
 
 /// Files up to this length are read once into memory, bytes.
 const IN_MEMORY_BYTES_MAX: u64 = 1 << 20;
+/// Format of model signatures.
+const SIGNATURE: &str = "model-signing";
+/// Format of other attestations.
+const ATTESTATION: &str = "attestation";
 
 /// Assesses one handed file. Never fails: what could not be done is a finding.
 pub fn file(
     file: File,
     job: &Job,
     options: &Options,
+    trust: &Trust,
     content: &dyn ContentScanner,
     progress: &dyn Fn(u64),
 ) -> Assessed {
-    match try_file(file, job, options, content, progress) {
+    match try_file(file, job, options, trust, content, progress) {
         Ok(assessed) => assessed,
         Err(e) => unreadable(&e),
     }
@@ -33,6 +40,7 @@ fn try_file(
     file: File,
     job: &Job,
     options: &Options,
+    trust: &Trust,
     content: &dyn ContentScanner,
     progress: &dyn Fn(u64),
 ) -> io::Result<Assessed> {
@@ -56,7 +64,35 @@ fn try_file(
         (outcome, pass, source)
     };
     let changed = changed(&before, &source.file().metadata()?) || pass.as_ref().is_some_and(|p| p.changed);
-    Ok(finish(outcome, pass, len, changed))
+    let attests = outcome.format == Some(ATTESTATION);
+    let mut assessed = finish(outcome, pass, len, changed);
+    if attests && len <= ATTESTATION_BYTES_MAX as u64 {
+        assessed.attestations = signature::attestations(&all(&source, len)?, trust, signature::now());
+    }
+    if assessed.is_model && assessed.artifact.format == SIGNATURE {
+        assessed.testimony = heard(&source, &assessed.artifact, trust)?.map(Box::new);
+    }
+    Ok(assessed)
+}
+
+/// The whole file; `len` was held against a limit.
+fn all(source: &FileSource, len: u64) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; usize::try_from(len).unwrap_or(0)];
+    let n = read_full(source.file(), 0, &mut text)?;
+    text.truncate(n);
+    Ok(text)
+}
+
+/// What a signature says; nothing if its bytes are no longer those assessed.
+fn heard(source: &FileSource, artifact: &Artifact, trust: &Trust) -> io::Result<Option<Testimony>> {
+    let len = usize::try_from(artifact.size_bytes).unwrap_or(usize::MAX);
+    if len > BUNDLE_BYTES_MAX {
+        return Ok(None);
+    }
+    let text = all(source, artifact.size_bytes)?;
+    let digest = Sha256::new(sha2::Sha256::digest(&text).into());
+    let now = signature::now();
+    Ok((artifact.sha256 == Some(digest)).then(|| signature::hear(&text, trust, now, Hearing::default())))
 }
 
 /// Whether the file is worth a place in the report: it is a model or claims to
@@ -137,6 +173,8 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
             is_model: false,
             artifact: artifact(outcome.format, len, Metadata::new(), Vec::new()),
             hashed: 0,
+            testimony: None,
+            attestations: Vec::new(),
         };
     };
     for mut hit in pass.hits {
@@ -166,7 +204,7 @@ fn finish(outcome: Outcome, pass: Option<Pass>, len: u64, changed: bool) -> Asse
     let mut artifact = artifact(outcome.format, len, outcome.metadata, findings);
     artifact.sha256 = (!changed).then_some(pass.sha256);
     artifact.links = outcome.links;
-    Assessed { is_model: true, artifact, hashed: pass.bytes }
+    Assessed { is_model: true, artifact, hashed: pass.bytes, testimony: None, attestations: Vec::new() }
 }
 
 fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findings: Vec<Finding>) -> Artifact {
@@ -186,10 +224,19 @@ fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findi
         findings,
         links: Vec::new(),
         also_at: Vec::new(),
+        signature: None,
+        origin: Vec::new(),
+        advisories: Vec::new(),
     }
 }
 
 fn unreadable(error: &io::Error) -> Assessed {
     let finding = Finding::new(&rules::INSPECTION_FAILED, format!("reading failed: {error}"));
-    Assessed { is_model: true, artifact: artifact(None, 0, Metadata::new(), vec![finding]), hashed: 0 }
+    Assessed {
+        is_model: true,
+        artifact: artifact(None, 0, Metadata::new(), vec![finding]),
+        hashed: 0,
+        testimony: None,
+        attestations: Vec::new(),
+    }
 }

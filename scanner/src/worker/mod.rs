@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use weighbridge_formats::Options;
+use weighbridge_provenance::signature::Trust;
 use weighbridge_sandbox::{Confinement, Layer, Limits};
 
 use crate::patterns::Patterns;
@@ -30,6 +31,10 @@ pub fn run(socket: &UnixStream) -> io::Result<()> {
     let patterns = match Patterns::load(&start.rules) {
         Ok(patterns) => patterns,
         Err(e) => return protocol::send(socket, &Reply::Failed(e.to_string()), &[]),
+    };
+    let trust = match Trust::new(&start.trust) {
+        Ok(trust) => trust,
+        Err(e) => return protocol::send(socket, &Reply::Failed(format!("cannot use the trusted signers: {e}")), &[]),
     };
     let scanner = patterns.scanner();
     // Let the engine allocate what it needs while it still may.
@@ -50,7 +55,7 @@ pub fn run(socket: &UnixStream) -> io::Result<()> {
                     let _ = protocol::send(socket, &Reply::Progress(owed.take()), &[]);
                 }
             };
-            let assessed: Assessed = assess::file(File::from(handle), job, &options, &scanner, &progress);
+            let assessed: Assessed = assess::file(File::from(handle), job, &options, &trust, &scanner, &progress);
             protocol::send(socket, &Reply::Done(Box::new(assessed)), &[])?;
         }
     }

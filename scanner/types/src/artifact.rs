@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Finding, Sha256, Verdict};
+use crate::{AdvisoryMatch, Claim, Finding, Sha256, Signature, Verdict};
 
 /// Facts read from a model file, by name: architecture, parameters, licence…
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -30,6 +30,15 @@ pub struct Artifact {
     /// Other paths of the same file: hard links, and links in a Hugging Face snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_at: Vec<String>,
+    /// What the bundle beside it says of exactly these bytes; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// Claims about where it came from, strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origin: Vec<Claim>,
+    /// Advisories that apply to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<AdvisoryMatch>,
 }
 
 impl Artifact {

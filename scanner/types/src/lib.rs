@@ -1,5 +1,6 @@
 //! The vocabulary every other crate speaks: digests, severities, verdicts,
-//! rules, findings, artifacts, models and the scan report that holds them.
+//! rules, findings, artifacts, models, what is known of their provenance, and
+//! the scan report that holds them all.
 //!
 //! Trust boundary: values of these types may carry text that an attacker
 //! chose (paths, member names, evidence). They are data; [`Shown`] escapes
@@ -13,6 +14,7 @@ mod artifact;
 mod digest;
 mod finding;
 mod model;
+mod provenance;
 mod report;
 mod rule;
 mod severity;
@@ -23,6 +25,9 @@ pub use artifact::{Artifact, Link, LinkKind, Metadata};
 pub use digest::{Sha256, Sha256ParseError};
 pub use finding::Finding;
 pub use model::{Model, ModelKind};
+pub use provenance::{
+    AdvisoryMatch, AdvisoryMatchKind, Claim, Coverage, Lineage, Signature, Signer, SigningMethod, Strength,
+};
 pub use report::{Report, SCHEMA, ScanError, Summary, Tool};
 pub use rule::Rule;
 pub use severity::{Severity, SeverityParseError};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Metadata, Verdict};
+use crate::{AdvisoryMatch, Claim, Lineage, Metadata, Signature, Verdict};
 
 /// One model as its user knows it: one file, or many that belong together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,18 @@ pub struct Model {
     /// Other models in this report with the same bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_as: Vec<String>,
+    /// What the signature beside it says of all its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// Claims about where it came from, strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origin: Vec<Claim>,
+    /// What its norm tensors say of its ancestry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+    /// Advisories that apply to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisories: Vec<AdvisoryMatch>,
 }
 
 /// How the files of a [`Model`] hang together.

@@ -2,6 +2,7 @@
 
 mod files;
 mod measure;
+mod provenance;
 mod scan;
 
 use clap::{Args, Subcommand};
@@ -18,10 +19,13 @@ pub struct Options {
 enum What {
     /// `weighbridge scan` beside sha2, find, modelaudit, modelscan and picklescan
     Scan(scan::Options),
+    /// Scanning and verifying signed models beside sha2, openssl and the Python reference
+    Provenance(provenance::Options),
 }
 
 pub fn run(options: &Options) -> Result {
     match &options.what {
         What::Scan(options) => scan::run(options),
+        What::Provenance(options) => provenance::run(options),
     }
 }

@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> Result {
     compare("modelaudit, mixed tree", &modelaudit, &["scan", &text(&mixed)], limit, tree)
 }
 
-fn row(what: &str, measured: Measured, bytes: u64, ratio: &str) {
+pub fn row(what: &str, measured: Measured, bytes: u64, ratio: &str) {
     let seconds = measured.wall.as_secs_f64();
     let rate = if bytes > 0 { format!("{:.2}", bytes as f64 / seconds / 1e9) } else { String::new() };
     println!("{what:58} {seconds:10.3} {:>7} MB {rate:>9}  {ratio}", measured.memory / 1_000_000);
@@ -95,7 +95,7 @@ fn big_file(options: &Options, ours: &Path, file: &Path) -> Result {
     Ok(())
 }
 
-fn bare_digest(file: &Path) -> Result<Measured> {
+pub fn bare_digest(file: &Path) -> Result<Measured> {
     let started = Instant::now();
     let mut handle = File::open(file).map_err(|e| e.to_string())?;
     let mut hasher = sha2::Sha256::new();

@@ -12,6 +12,7 @@ pub mod json;
 pub mod location;
 pub mod marshal;
 pub mod msgpack;
+pub mod norms;
 pub mod protobuf;
 pub mod python;
 mod python_json;

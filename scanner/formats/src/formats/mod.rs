@@ -5,6 +5,7 @@ use weighbridge_types::Rule;
 use crate::core::{FormatSpec, GENERIC_RULES};
 
 mod adapter_config;
+mod attestation;
 mod caffe;
 mod catboost;
 mod chat_template;
@@ -127,6 +128,7 @@ pub static FORMATS: &[&FormatSpec] = &[
     &chat_template::FORMAT,
     &chat_template::OTHER,
     &model_card::FORMAT,
+    &attestation::FORMAT,
     &requirements::FORMAT,
     &yaml_config::CALLING,
     &yaml_config::CALLING_JSON,

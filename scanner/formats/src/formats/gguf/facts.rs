@@ -11,6 +11,8 @@ use crate::formats::gguf::quant::{self, Kind};
 use crate::formats::gguf::source::Source;
 use crate::formats::gguf::tensors::Tensor;
 
+/// What is kept of each base model.
+const BASE_MODEL_TEXTS: &[&str] = &["name", "author", "organization", "version", "url", "repo_url", "doi", "uuid"];
 /// Most base models named.
 const BASE_MODELS_MAX: u64 = 32;
 
@@ -28,6 +30,13 @@ const TEXTS: &[(&str, &str)] = &[
     ("general.organization", "organization"),
     ("general.url", "url"),
     ("general.repo_url", "repo_url"),
+    ("general.doi", "doi"),
+    ("general.uuid", "uuid"),
+    ("general.quantized_by", "quantized_by"),
+    ("general.source.url", "source_url"),
+    ("general.source.repo_url", "source_repo_url"),
+    ("general.source.doi", "source_doi"),
+    ("general.source.uuid", "source_uuid"),
     ("general.source.huggingface.repository", "source_repository"),
     ("general.type", "type"),
     ("tokenizer.ggml.model", "tokenizer"),
@@ -84,7 +93,12 @@ pub fn report(ctx: &mut Inspection<'_>, s: &Source<'_>, metadata: &Metadata, ten
 fn base_models(ctx: &mut Inspection<'_>, metadata: &Metadata) {
     let count = metadata.unsigned("general.base_model.count").unwrap_or(0).min(BASE_MODELS_MAX);
     let mut names = Vec::new();
+    let mut models = Vec::new();
     for n in 0..count {
+        let texts = BASE_MODEL_TEXTS.iter().filter_map(|field| {
+            Some(((*field).to_owned(), Json::from(metadata.text(&format!("general.base_model.{n}.{field}"))?)))
+        });
+        models.push(Json::Object(texts.collect()));
         let url = metadata.text(&format!("general.base_model.{n}.repo_url"));
         if let Some(url) = url {
             ctx.link(LinkKind::BaseModel, url);
@@ -92,6 +106,9 @@ fn base_models(ctx: &mut Inspection<'_>, metadata: &Metadata) {
         if let Some(name) = metadata.text(&format!("general.base_model.{n}.name")).or(url) {
             names.push(name.to_owned());
         }
+    }
+    if !models.is_empty() {
+        ctx.fact("base_models", models);
     }
     match names.as_slice() {
         [] => {}

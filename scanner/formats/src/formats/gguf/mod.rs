@@ -13,6 +13,7 @@ mod tensors;
 pub(crate) mod tests;
 
 use crate::codec::jinja;
+use crate::codec::norms::Norms;
 use crate::codec::tensors::{Element, Survey};
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
 use metadata::{Metadata, Type, Value};
@@ -166,6 +167,7 @@ fn survey(
     tensors: &[Tensor],
 ) -> Result<(), FormatError> {
     let mut survey = Survey::new(big_endian);
+    let mut norms = Norms::new(big_endian);
     for tensor in tensors {
         let Some(range) = tensor.size.and_then(|size| {
             let begin = start.checked_add(tensor.offset)?;
@@ -180,7 +182,11 @@ fn survey(
             30 => Element::Bf16,
             _ => Element::Other,
         };
-        survey.tensor(ctx, input, range, element, &|| tensor.name())?;
+        survey.tensor(ctx, input, range.clone(), element, &|| tensor.name())?;
+        if tensor.is_vector {
+            norms.tensor(ctx, input, range, element, &tensor.name())?;
+        }
     }
+    norms.report(ctx);
     Ok(())
 }

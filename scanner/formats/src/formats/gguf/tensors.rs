@@ -56,6 +56,8 @@ pub struct Tensor {
     pub size: Option<u64>,
     /// Type id.
     pub kind: u32,
+    /// Whether it has one dimension.
+    pub is_vector: bool,
 }
 
 impl Tensor {
@@ -94,7 +96,8 @@ pub fn read(
         let size = size(ctx, described_at, &name, &shape, kind);
         let name = if out.len() < NAMES_KEPT_MAX { name.into() } else { Box::default() };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        out.push(Tensor { name, number, described_at, offset, elements: shape.elements, size, kind });
+        let is_vector = shape.elements == Some(shape.row);
+        out.push(Tensor { name, number, described_at, offset, elements: shape.elements, size, kind, is_vector });
     }
     Ok(())
 }

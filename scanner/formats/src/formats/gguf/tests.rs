@@ -138,6 +138,7 @@ fn honest_files_are_clean_and_described() {
     assert_eq!((outcome.format, verdict(&outcome)), (Some("gguf"), Verdict::Clean), "{:?}", outcome.findings);
     let facts = &outcome.metadata;
     assert_eq!(facts["architecture"], "llama");
+    assert_eq!(facts["base_models"][0]["repo_url"], "https://huggingface.co/example/base");
     assert_eq!(facts["parameters"], 48);
     assert_eq!(facts["quantization"], "Q4_0");
     assert_eq!(facts["context_length"], 4096);

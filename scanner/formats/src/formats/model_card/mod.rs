@@ -34,7 +34,7 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let document = yaml::parse_text(front);
     yaml::inspect(ctx, &document)?;
     let card = document.first();
-    for key in ["license", "license_name", "base_model", "pipeline_tag", "library_name"] {
+    for key in ["license", "license_name", "license_link", "base_model", "pipeline_tag", "library_name", "datasets"] {
         if let Some(value) = card.get(key).filter(|v| v.is_string() || v.is_array()) {
             ctx.fact(key, value.clone());
         }
@@ -51,8 +51,7 @@ mod tests {
 
     use crate::core::testing::{inspect_bytes, survives_damage, verdict};
 
-    const CARD: &str =
-        "---\nlicense: apache-2.0\nbase_model: org/base\npipeline_tag: text-generation\ntags: [a, b]\n---\n# Model\n";
+    const CARD: &str = "---\nlicense: apache-2.0\nbase_model: org/base\npipeline_tag: text-generation\ntags: [a, b]\ndatasets: [org/data]\n---\n# Model\n";
 
     #[test]
     fn the_front_matter_gives_facts() {
@@ -60,6 +59,7 @@ mod tests {
         assert_eq!((outcome.format, verdict(&outcome)), (Some("model-card"), Verdict::Clean));
         assert_eq!(outcome.metadata["license"], "apache-2.0");
         assert_eq!(outcome.metadata["base_model"], "org/base");
+        assert_eq!(outcome.metadata["datasets"][0], "org/data");
         survives_damage("README.md", CARD.as_bytes());
     }
 

@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn signatures_of_packages_are_not_taken() {
+    fn an_attestation_is_not_taken_for_a_signature_of_a_model() {
         let text = bundle("https://slsa.dev/provenance/v1").to_string();
-        assert_eq!(inspect_bytes("pkg.sigstore.json", text.as_bytes()).format, Some("json"));
+        assert_eq!(inspect_bytes("pkg.sigstore.json", text.as_bytes()).format, Some("attestation"));
     }
 }

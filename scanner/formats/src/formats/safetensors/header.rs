@@ -111,6 +111,8 @@ pub struct Tensor {
     pub elements: u64,
     /// Element type.
     pub dtype: Dtype,
+    /// Whether it has one dimension.
+    pub is_vector: bool,
     name: (u32, u16),
 }
 
@@ -359,34 +361,35 @@ impl<'de> Visitor<'de> for Info {
             }
         }
         let dtype: Dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;
-        let elements: Option<u64> = elements.ok_or_else(|| A::Error::missing_field("shape"))?;
+        let (elements, rank): (Option<u64>, u64) = elements.ok_or_else(|| A::Error::missing_field("shape"))?;
         let (begin, end) = offsets.ok_or_else(|| A::Error::missing_field("data_offsets"))?;
         let bits = elements.and_then(|e| e.checked_mul(dtype.bits()));
         let bytes = bits.filter(|b| b.is_multiple_of(8)).map(|b| b / 8);
-        Ok(Tensor { begin, end, bytes, elements: elements.unwrap_or(0), dtype, name: (0, 0) })
+        Ok(Tensor { begin, end, bytes, elements: elements.unwrap_or(0), dtype, is_vector: rank == 1, name: (0, 0) })
     }
 }
 
-/// The product of a shape, or `None` where it overflows.
+/// The product of a shape, or `None` where it overflows, and its dimensions.
 struct Elements;
 
 impl<'de> DeserializeSeed<'de> for Elements {
-    type Value = Option<u64>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u64>, D::Error> {
+    type Value = (Option<u64>, u64);
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(Option<u64>, u64), D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for Elements {
-    type Value = Option<u64>;
+    type Value = (Option<u64>, u64);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a shape")
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<u64>, A::Error> {
-        let mut product = Some(1u64);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(Option<u64>, u64), A::Error> {
+        let (mut product, mut rank) = (Some(1u64), 0);
         while let Some(extent) = seq.next_element::<u64>()? {
             product = product.and_then(|p| p.checked_mul(extent));
+            rank += 1;
         }
-        Ok(product)
+        Ok((product, rank))
     }
 }

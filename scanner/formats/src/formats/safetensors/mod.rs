@@ -9,6 +9,7 @@ pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 
+use crate::codec::norms::Norms;
 use crate::codec::tensors::{Element, Survey};
 use crate::codec::zip::Listing;
 use crate::core::{Confidence, FormatError, FormatSpec, Input, Inspection, Recognise, Scope, Sniff};
@@ -79,6 +80,7 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
     let end = end?;
     ctx.opaque(input, start..end);
     let mut survey = Survey::new(false);
+    let mut norms = Norms::new(false);
     for tensor in &header.tensors {
         let element = match tensor.dtype {
             Dtype::F64 => Element::F64,
@@ -88,8 +90,12 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
             _ => Element::Other,
         };
         let range = start.saturating_add(tensor.begin)..start.saturating_add(tensor.end);
-        survey.tensor(ctx, input, range, element, &|| header.name(tensor))?;
+        survey.tensor(ctx, input, range.clone(), element, &|| header.name(tensor))?;
+        if tensor.is_vector {
+            norms.tensor(ctx, input, range, element, &header.name(tensor))?;
+        }
     }
+    norms.report(ctx);
     Ok(())
 }
 
