@@ -115,7 +115,7 @@ pub fn scan(config: &ScanConfig, events: &(dyn Fn(Event) + Sync), stop: &AtomicB
         let saved = cache.lock().unwrap_or_else(PoisonError::into_inner).save();
         saved.map_err(|source| ScanFailure::Cache { path: path.display().to_string(), source })?;
     }
-    Ok(run.report(config, rules, started))
+    Ok(run.report(config, judged_by(&rules, config), started))
 }
 
 /// Everything the threads of one scan share.
@@ -454,7 +454,16 @@ fn path_text(path: &Path) -> String {
     out
 }
 
-/// Digest over everything that decides: built-in rules, tables, patterns.
+/// [`rules_digest`] with the advisories, which decide after the inspection
+/// and so are no part of what the cache depends on.
+fn judged_by(rules: &str, config: &ScanConfig) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::new().chain_update(rules).chain_update(config.advisories.digest());
+    Sha256::new(digest.finalize().into()).to_string()
+}
+
+/// Digest over everything that decides in a worker: built-in rules, tables,
+/// patterns.
 fn rules_digest(patterns: &[(String, String)]) -> String {
     use sha2::Digest;
     let mut hasher = sha2::Sha256::new();

@@ -128,6 +128,55 @@ fn what_is_left_out_is_told_and_what_was_added_is_not_forgiven() {
     place.assert_trusted(&["--key", &public, "--danger-ignore-unsigned-files"]);
 }
 
+/// A DSSE envelope around SLSA provenance for `digest`, signed by openssl with
+/// `key`.
+fn attestation(place: &Place, key: &str, digest: &str) -> String {
+    let statement =
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{"name": "renamed.bin", "digest": {"sha256": digest}}],
+        "predicate": {"runDetails": {"builder": {"id": "https://builder.example/7"}}}})
+        .to_string();
+    let kind = "application/vnd.in-toto+json";
+    let message = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+    let (message, signature) = (place.write("message", message), place.at("signature"));
+    let signed = Command::new("openssl").args(["dgst", "-sha256", "-sign", key, "-out", &signature, &message]).status();
+    assert!(signed.unwrap().success());
+    json!({"payloadType": kind, "payload": STANDARD.encode(&statement),
+        "signatures": [{"sig": STANDARD.encode(fs::read(signature).unwrap())}]})
+    .to_string()
+}
+
+#[test]
+fn attestations_are_claims_about_the_files_whose_digest_they_name() {
+    let place = Place::new();
+    let (key, _) = place.key("k", &PKCS_ECDSA_P256_SHA256);
+    place.write("trust.toml", "[[signer]]\nname = \"builder\"\nkey = \"k.pub\"\n");
+    let weights = place.at("model/weights.safetensors");
+    let (_, plain) = scan(&[&place.at("model")]);
+    let digest = text(artifact(&plain, &weights).unwrap(), "/sha256").to_owned();
+    place.write("model/weights.safetensors.intoto.jsonl", attestation(&place, &key, &digest));
+    place.write("model/config.json.intoto.jsonl", attestation(&place, &key, &"ab".repeat(32)));
+    let claims = |report: &Value| {
+        let origin = artifact(report, &weights).unwrap()["origin"].as_array().cloned().unwrap_or_default();
+        origin.into_iter().filter(|c| c["source"] == "attestation").collect::<Vec<_>>()
+    };
+    let claimed = claims(&scan(&[&place.at("model"), "--trust", &place.at("trust.toml")]).1);
+    assert_eq!((claimed.len(), text(&claimed[0], "/strength")), (1, "proof"), "{claimed:?}");
+    let detail = text(&claimed[0], "/detail");
+    for word in ["weights.safetensors.intoto.jsonl", "slsa.dev/provenance/v1", "builder.example/7", "signed by builder"]
+    {
+        assert!(detail.contains(word), "`{word}` is not in {detail}");
+    }
+    // Nobody trusted signed it: anyone could have written that.
+    let claimed = claims(&scan(&[&place.at("model")]).1);
+    assert_eq!((claimed.len(), text(&claimed[0], "/strength")), (1, "hint"), "{claimed:?}");
+    // Of other bytes it says nothing.
+    let mut bytes = safetensors();
+    *bytes.last_mut().unwrap() ^= 1;
+    place.write("model/weights.safetensors", bytes);
+    assert!(claims(&scan(&[&place.at("model"), "--trust", &place.at("trust.toml")]).1).is_empty());
+}
+
 #[test]
 fn other_hashes_and_shards_cover_every_byte() {
     for arguments in

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use weighbridge_types::{Artifact, Claim, Finding, Model, Report, Shown, Strength, Verdict};
+use weighbridge_types::{Artifact, Claim, Finding, Model, Report, Shown, Signature, Strength, Verdict};
 
 use super::text::{bold, count, dim, severity_style, size, verdict_style, wrapped};
 
@@ -70,7 +70,7 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
     if models.is_empty() {
         return Ok(());
     }
-    let rows: Vec<[String; 7]> = models
+    let rows: Vec<[String; 8]> = models
         .iter()
         .map(|m| {
             let fact = |key: &str| match m.metadata.get(key) {
@@ -84,15 +84,17 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
                 fact("parameters"),
                 fact("quantization"),
                 size(m.size_bytes),
+                m.signature.as_ref().map(signature).unwrap_or_default(),
                 m.origin.first().map(origin).unwrap_or_default(),
                 m.verdict.name().to_owned(),
             ]
         })
         .collect();
-    // Where no origin is known, the column is left out.
+    // Where nothing is signed, or no origin is known, the column is left out.
+    let signed = if rows.iter().any(|row| !row[5].is_empty()) { "signature" } else { "" };
     let known = if models.iter().any(|m| !m.origin.is_empty()) { "origin" } else { "" };
-    let header = ["model", "format", "parameters", "quantization", "size", known, "verdict"].map(str::to_owned);
-    let mut widths = [0; 7];
+    let header = ["model", "format", "parameters", "quantization", "size", signed, known, "verdict"].map(str::to_owned);
+    let mut widths = [0; 8];
     for row in rows.iter().chain([&header]) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(textwrap::core::display_width(cell).min(44));
@@ -104,11 +106,22 @@ fn models(out: &mut impl Write, models: &[Model]) -> io::Result<()> {
     writeln!(out, "{bold:#}")?;
     for (row, model) in rows.iter().zip(models) {
         let style = verdict_style(model.verdict);
-        let (last, first) = (row.last().map_or("", String::as_str), row.get(..6).unwrap_or_default());
+        let (last, first) = (row.last().map_or("", String::as_str), row.get(..7).unwrap_or_default());
         cells(out, first, &widths)?;
         writeln!(out, "{style}{last}{style:#}")?;
     }
     writeln!(out)
+}
+
+/// Empty for `unsigned`, which most are.
+fn signature(signature: &Signature) -> String {
+    match signature {
+        Signature::Unsigned => String::new(),
+        Signature::Trusted { signer, .. } => {
+            format!("trusted ({})", Shown(signer.name.as_ref().unwrap_or(&signer.identity)))
+        }
+        Signature::Untrusted { .. } | Signature::Unknown { .. } => signature.status().to_owned(),
+    }
 }
 
 /// The strongest claim in a few words: `hub/Org/Name@c0ffee01 (content)`.

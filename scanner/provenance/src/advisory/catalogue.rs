@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256 as Sha2};
 use weighbridge_types::Sha256;
 
 use super::osv::{Advisory, AdvisoryError, Affected, RangeKind};
@@ -32,6 +33,8 @@ pub enum CatalogueError {
 /// fact, whatever the number of advisories.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
+    /// Over all documents, in the order of their identifiers.
+    pub(super) digest: Vec<u8>,
     pub(super) advisories: Vec<Advisory>,
     pub(super) by_file: HashMap<Sha256, Vec<usize>>,
     pub(super) by_tree: HashMap<Sha256, Vec<usize>>,
@@ -91,13 +94,20 @@ impl Catalogue {
             }
             let advisory = Advisory::parse(bytes)
                 .map_err(|source| CatalogueError::Document { document: document.to_owned(), source })?;
-            by_id.insert(advisory.id.clone(), advisory);
+            by_id.insert(advisory.id.clone(), (advisory, Sha2::digest(bytes)));
         }
-        let mut catalogue = Self::default();
-        for advisory in by_id.into_values().filter(|a| a.is_current(now)) {
+        let digests: Vec<u8> = by_id.values().flat_map(|(_, digest)| digest.to_vec()).collect();
+        let mut catalogue = Self { digest: Sha2::digest(&digests).to_vec(), ..Self::default() };
+        for (advisory, _) in by_id.into_values().filter(|(a, _)| a.is_current(now)) {
             catalogue.add(advisory);
         }
         Ok(catalogue)
+    }
+
+    /// Stands for all its documents; empty where there are none.
+    #[must_use]
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
     }
 
     /// All advisories that hold, by identifier.
