@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use weighbridge_discovery::{Candidate, FileMeta};
@@ -22,6 +22,8 @@ const NAMES_MAX: usize = 4096;
 const KEPT_BYTES_MAX: usize = 256 << 10;
 /// Bytes kept in all.
 const KEPT_TOTAL_MAX: usize = 64 << 20;
+/// Folders of which it is kept whether they are there.
+const FOLDERS_MAX: usize = 65_536;
 /// Bytes read in one scan, before evidence is no longer looked for.
 const READ_TOTAL_MAX: u64 = 4 << 30;
 
@@ -77,11 +79,34 @@ type Asked = (String, String, usize);
 struct Disk {
     kept: RefCell<HashMap<Asked, Option<Rc<Vec<u8>>>>>,
     kept_bytes: Cell<usize>,
+    folders: RefCell<HashMap<PathBuf, bool>>,
     read_bytes: Cell<u64>,
 }
 
 impl Disk {
+    /// Whether the folders on the way to `relative` are there, so that the
+    /// thousand files of a folder without evidence cost one look.
+    fn reachable(&self, base: &str, relative: &str) -> bool {
+        let mut folder = PathBuf::from(base);
+        let Some(inner) = Path::new(relative).parent() else { return true };
+        inner.components().all(|component| {
+            folder.push(component);
+            if let Some(known) = self.folders.borrow().get(&folder) {
+                return *known;
+            }
+            let there = folder.symlink_metadata().is_ok_and(|m| m.is_dir());
+            let mut folders = self.folders.borrow_mut();
+            if folders.len() < FOLDERS_MAX {
+                folders.insert(folder.clone(), there);
+            }
+            there
+        })
+    }
+
     fn read(&self, base: &str, relative: &str, max: usize) -> Option<Rc<Vec<u8>>> {
+        if !self.reachable(base, relative) {
+            return None;
+        }
         let Candidate { handle, meta, .. } = weighbridge_discovery::linked(Path::new(base), relative).ok()?;
         let len = usize::try_from(meta.len).ok().filter(|len| *len <= max)?;
         self.read_bytes.set(self.read_bytes.get().saturating_add(meta.len));
@@ -113,6 +138,9 @@ impl Surroundings for Disk {
     }
 
     fn stamp(&self, base: &str, relative: &str) -> Option<Stamp> {
+        if !self.reachable(base, relative) {
+            return None;
+        }
         let meta = weighbridge_discovery::linked(Path::new(base), relative).ok()?.meta;
         Some(Stamp { len: meta.len, mtime_ns: meta.mtime_ns })
     }

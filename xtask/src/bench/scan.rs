@@ -20,6 +20,10 @@ pub struct Options {
     #[arg(long)]
     no_peers: bool,
 
+    /// Install modelaudit with all it can use (TensorFlow, PyTorch, ONNX, h5py: 6 GB)
+    #[arg(long)]
+    peer_extras: bool,
+
     /// Longest run of one peer on one tree
     #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     peer_limit: u64,
@@ -50,7 +54,11 @@ pub fn run(options: &Options) -> Result {
     let limit = Duration::from_secs(options.peer_limit);
     // Each on its own: their dependencies exclude each other.
     let peer = |package: &&str| -> Result<PathBuf> {
-        let name = package.split('=').next().unwrap_or(package);
+        let (name, version) = package.split_once("==").ok_or("a peer without a version")?;
+        if options.peer_extras && name == "modelaudit" {
+            let all = format!("{name}[all]=={version}");
+            return Ok(venv::with("modelaudit-all", &[&all])?.join(name));
+        }
         Ok(venv::with(name, &[package])?.join(name))
     };
     let [modelaudit, modelscan, picklescan] = PEERS else { return Err("three peers are expected".to_owned()) };
@@ -161,7 +169,9 @@ fn compare(what: &str, peer: &Path, arguments: &[&str], limit: Duration, ours: M
     match program(peer, arguments, limit)? {
         Some(measured) => {
             let ratio = measured.wall.as_secs_f64() / ours.wall.as_secs_f64();
-            row(what, measured, 0, &format!("ours is {ratio:.1} × as fast"));
+            // Another code than 0 here: it could not look at everything.
+            let code = measured.code.map_or_else(|| "none".to_owned(), |c| c.to_string());
+            row(what, measured, 0, &format!("ours is {ratio:.1} × as fast; its exit code {code}"));
         }
         None => println!("{what:58} more than {} s", limit.as_secs()),
     }
