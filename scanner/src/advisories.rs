@@ -14,11 +14,7 @@ pub fn of_artifacts(artifacts: &mut [Artifact], catalogue: &Catalogue) {
         let facts = ModelFacts { files: &files, claims: &artifact.origin, ..ModelFacts::default() };
         artifact.advisories = catalogue.against_model(&facts);
         let findings: Vec<Finding> = artifact.advisories.iter().filter_map(finding).collect();
-        if !findings.is_empty() {
-            artifact.findings.extend(findings);
-            artifact.findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
-            artifact.verdict = artifact.verdict.max(Artifact::verdict_of(&artifact.findings));
-        }
+        artifact.raise(findings);
     }
 }
 

@@ -51,11 +51,7 @@ pub fn of_artifacts(artifacts: &mut [Artifact], catalogue: &Catalogue) {
         let (claims, findings) = origins.claims(artifact);
         artifact.path = shown;
         artifact.origin = strongest_first(std::mem::take(&mut artifact.origin).into_iter().chain(claims).collect());
-        if !findings.is_empty() {
-            artifact.findings.extend(findings);
-            artifact.findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
-            artifact.verdict = artifact.verdict.max(Artifact::verdict_of(&artifact.findings));
-        }
+        artifact.raise(findings);
     }
 }
 

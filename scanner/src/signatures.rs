@@ -42,8 +42,7 @@ pub fn of_artifacts(artifacts: &mut [Artifact], bundles: Vec<Bundle>) {
                 continue;
             }
             if own && let Signature::Untrusted { reason, .. } = &signature {
-                artifact.findings.push(Finding::new(&rules::SIGNATURE_UNTRUSTED, reason.clone()));
-                artifact.verdict = artifact.verdict.max(Artifact::verdict_of(&artifact.findings));
+                artifact.raise([Finding::new(&rules::SIGNATURE_UNTRUSTED, reason.clone())]);
             }
             artifact.signature = Some(match artifact.signature.take() {
                 Some(other) => weaker(other, signature.clone()),

@@ -47,6 +47,13 @@ impl Artifact {
     pub fn verdict_of(findings: &[Finding]) -> Verdict {
         findings.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Clean)
     }
+
+    /// Adds `findings`, the worst first, and lets them count for the verdict.
+    pub fn raise(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+        self.findings.sort_by_key(|f| std::cmp::Reverse((f.verdict, f.severity)));
+        self.verdict = self.verdict.max(Self::verdict_of(&self.findings));
+    }
 }
 
 /// A reference from one file to another, as the file words it.
