@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
 use crate::commands::conformance::ConformanceOptions;
+use crate::commands::policy::{PolicyOptions, RequestOptions};
 use crate::commands::sign::SignOptions;
 use crate::commands::verify::VerifyOptions;
 
@@ -35,6 +36,8 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Sign a model (OpenSSF Model Signing)
     Sign(SignOptions),
+    /// Write, check, test and explain policies
+    Policy(PolicyOptions),
     /// The client protocols of the public conformance suites
     #[command(hide = true)]
     Conformance(ConformanceOptions),
@@ -95,6 +98,13 @@ pub struct ScanOptions {
     /// Trust the signers listed in FILE (docs/signatures.md)
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
+
+    /// Decide on every model by the policy repository in DIR; the exit code then is that of the decisions
+    #[arg(long, value_name = "DIR")]
+    pub policy: Option<PathBuf>,
+
+    #[command(flatten, next_help_heading = "Options for --policy")]
+    pub request: RequestOptions,
 
     /// Remember assessments in FILE; unchanged files then cost one stat
     #[arg(long, value_name = "FILE")]

@@ -44,6 +44,14 @@ pub enum Failure {
     /// An advisory cannot be read.
     #[error(transparent)]
     Advisories(#[from] weighbridge_provenance::advisory::CatalogueError),
+    /// Policies cannot be used.
+    #[error("the policies in `{path}` cannot be used; `weighbridge policy check {path}` shows where")]
+    Policy {
+        /// The repository.
+        path: String,
+        /// What is wrong.
+        problems: Vec<weighbridge_policy::Problem>,
+    },
     /// YARA rules do not compile.
     #[error(transparent)]
     Patterns(#[from] weighbridge_scanner::PatternError),
@@ -68,6 +76,11 @@ pub fn report(result: Result<Outcome, Failure>) -> ExitCode {
     while let Some(error) = cause {
         message.push_str(&format!(": {error}"));
         cause = error.source();
+    }
+    if let Failure::Policy { problems, .. } = &failure {
+        for problem in problems.iter().take(3) {
+            message.push_str(&format!("\n  {}: {problem}", problem.file));
+        }
     }
     anstream::eprintln!("weighbridge: {message}");
     ExitCode::from(2)

@@ -227,6 +227,7 @@ fn failed(candidate: &Candidate, reason: &str) -> Assessed {
         signature: None,
         origin: Vec::new(),
         advisories: Vec::new(),
+        decision: None,
     };
     Assessed { is_model: true, artifact, hashed: 0, testimony: None, attestations: Vec::new() }
 }

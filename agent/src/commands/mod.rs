@@ -1,7 +1,9 @@
 pub mod advisories;
 pub mod conformance;
+pub mod decide;
 pub mod files;
 pub mod inventory;
+pub mod policy;
 pub mod rules;
 pub mod scan;
 pub mod sign;

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use jiff::Timestamp;
 use weighbridge_discovery::Walk;
 use weighbridge_provenance::origin::{CATALOGUE_BYTES_MAX, Catalogue};
 use weighbridge_scanner::{ScanConfig, WorkerCommand};
-use weighbridge_types::Report;
+use weighbridge_types::{Decision, Report};
 
-use crate::cli::{Format, ScanOptions};
+use crate::cli::{Cli, Command, Format, ScanOptions};
+use crate::commands::decide;
 use crate::exit::{Failure, Outcome};
 use crate::report::SpecVersion;
 use crate::{progress, report};
@@ -27,11 +29,25 @@ pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
         signal_hook::flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    let policy = options.policy.as_deref().map(decide::load).transpose()?;
     let progress = progress::Progress::new(options.quiet || config.walk.roots.is_empty());
-    let report = weighbridge_scanner::scan(&config, &|event| progress.on(&event), &stop)?;
+    let mut report = weighbridge_scanner::scan(&config, &|event| progress.on(&event), &stop)?;
     progress.finish();
+    if let Some(set) = &policy {
+        decide::on(&mut report, set, &options.request);
+    }
     write(options, &report)?;
     Ok(outcome(options, &report, stop.load(std::sync::atomic::Ordering::Relaxed)))
+}
+
+/// A scan of `path` with nothing but defaults.
+pub fn plain(path: &Path) -> Result<ScanConfig, Failure> {
+    use clap::Parser;
+    let arguments = [OsStr::new("weighbridge"), OsStr::new("scan"), OsStr::new("--"), path.as_os_str()];
+    match Cli::try_parse_from(arguments).map(|cli| cli.command) {
+        Ok(Command::Scan(options)) => config(&options),
+        _ => Err(Failure::Usage(format!("`{}` cannot be scanned", path.display()))),
+    }
 }
 
 fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
@@ -156,8 +172,10 @@ fn render(out: &mut impl Write, options: &ScanOptions, report: &Report) -> io::R
 }
 
 fn outcome(options: &ScanOptions, report: &Report, stopped: bool) -> Outcome {
-    let worst = report.artifacts.iter().flat_map(|a| &a.findings).map(|f| f.severity).max();
-    if worst.is_some_and(|worst| worst >= options.fail_on) {
+    let refused = || report.artifacts.iter().filter_map(|a| a.decision.as_ref()).any(Decision::refuses);
+    let worst = || report.artifacts.iter().flat_map(|a| &a.findings).map(|f| f.severity).max();
+    let no = if options.policy.is_some() { refused() } else { worst().is_some_and(|w| w >= options.fail_on) };
+    if no {
         return Outcome::No;
     }
     // A path that was named and could not be read was not scanned.

@@ -55,7 +55,10 @@ pub fn junit(out: &mut impl Write, report: &Report, fail_on: Severity) -> io::Re
 }
 
 fn fails(artifact: &Artifact, fail_on: Severity) -> bool {
-    artifact.findings.iter().any(|f| f.severity >= fail_on)
+    match &artifact.decision {
+        Some(decision) => decision.refuses(),
+        None => artifact.findings.iter().any(|f| f.severity >= fail_on),
+    }
 }
 
 fn case<W: Write>(w: &mut Writer<W>, artifact: &Artifact, fail_on: Severity) -> io::Result<()> {
@@ -70,12 +73,19 @@ fn case<W: Write>(w: &mut Writer<W>, artifact: &Artifact, fail_on: Severity) -> 
         return Ok(());
     }
     let mut detail = String::new();
+    if let Some(decision) = &artifact.decision {
+        detail.push_str(&format!("{} by {}\n", decision.effect, decision.policies.join(", ")));
+    }
     for f in &artifact.findings {
         let member = f.member.as_deref().map(|m| format!(" in {m}")).unwrap_or_default();
         let at = f.offset.map(|o| format!(" at byte {o}")).unwrap_or_default();
         detail.push_str(&format!("{} [{}]{member}{at} {}: {}\n", f.severity, f.rule, f.title, f.detail));
     }
-    let first = artifact.findings.first().map(|f| text(&f.title)).unwrap_or_default();
+    let first = match (artifact.findings.first(), &artifact.decision) {
+        (Some(finding), _) => text(&finding.title),
+        (None, Some(decision)) => text(&format!("denied by {}", decision.policies.join(", "))),
+        (None, None) => String::new(),
+    };
     case.write_inner_content(|w| {
         w.create_element("failure")
             .with_attributes([("message", first.as_str()), ("type", artifact.verdict.name())])

@@ -1,6 +1,8 @@
 use std::io::{self, Write};
 
-use weighbridge_types::{Artifact, Claim, Finding, Model, Report, Shown, Signature, Strength, Verdict};
+use weighbridge_types::{
+    Artifact, Claim, Decision, Effect, Finding, Model, Report, Shown, Signature, Strength, Verdict,
+};
 
 use super::text::{bold, count, dim, severity_style, size, verdict_style, wrapped};
 
@@ -18,6 +20,7 @@ pub fn table(out: &mut impl Write, report: &Report, verbose: bool) -> io::Result
         .filter(|a| {
             verbose
                 || a.verdict != Verdict::Clean
+                || a.decision.as_ref().is_some_and(|d| d.effect == Effect::Deny || !d.monitored.is_empty())
                 || a.findings.iter().any(|f| f.severity > weighbridge_types::Severity::Low)
         })
         .collect();
@@ -48,12 +51,35 @@ fn artifact(out: &mut impl Write, artifact: &Artifact) -> io::Result<()> {
     if let Some(more) = artifact.findings.len().checked_sub(FINDINGS_SHOWN_MAX).filter(|n| *n > 0) {
         writeln!(out, "  {dim}… and {more} more; --format json shows all{dim:#}")?;
     }
+    if let Some(decision) = &artifact.decision {
+        self::decision(out, decision)?;
+    }
     if let Some(first) = artifact.findings.first()
         && let Some(rule) = weighbridge_scanner::all_rules().find(|r| r.id == first.rule)
     {
         writeln!(out, "{}", wrapped(&format!("→ {}", rule.remedy), "  "))?;
     }
     writeln!(out)
+}
+
+/// `deny by deny-malicious: quarantine, alert`
+fn decision(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
+    let style = verdict_style(if decision.refuses() { Verdict::Malicious } else { Verdict::Clean });
+    let by = decision.policies.join(", ");
+    let not = if decision.enforced { "" } else { " (not enforced)" };
+    let must: Vec<String> = decision.obligations.iter().map(ToString::to_string).collect();
+    let must = if must.is_empty() { String::new() } else { format!("; must {}", must.join(", ")) };
+    write!(out, "  {style}{:8}{style:#} ", decision.effect)?;
+    writeln!(out, "{}", wrapped(&Shown(&format!("by {by}{not}{must}")).to_string(), "           ").trim_start())?;
+    for (what, list) in [("on trial", &decision.monitored), ("exceptions", &decision.exceptions)] {
+        if !list.is_empty() {
+            writeln!(out, "           {what}: {}", Shown(&list.join(", ")))?;
+        }
+    }
+    for error in &decision.errors {
+        writeln!(out, "           {}", Shown(error))?;
+    }
+    Ok(())
 }
 
 fn finding(out: &mut impl Write, finding: &Finding) -> io::Result<()> {

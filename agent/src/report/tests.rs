@@ -33,6 +33,7 @@ fn hostile() -> Report {
         signature: None,
         origin: Vec::new(),
         advisories: Vec::new(),
+        decision: None,
     };
     let clean = Artifact {
         path: "/models/good.gguf".to_owned(),

@@ -166,6 +166,7 @@ mod tests {
             signature: None,
             origin: Vec::new(),
             advisories: Vec::new(),
+            decision: None,
         }
     }
 

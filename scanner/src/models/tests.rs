@@ -16,6 +16,7 @@ fn artifact(path: &str, format: &str, links: &[(LinkKind, &str)]) -> Artifact {
         signature: None,
         origin: Vec::new(),
         advisories: Vec::new(),
+        decision: None,
     }
 }
 

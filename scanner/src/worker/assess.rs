@@ -227,6 +227,7 @@ fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findi
         signature: None,
         origin: Vec::new(),
         advisories: Vec::new(),
+        decision: None,
     }
 }
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{AdvisoryMatch, Claim, Finding, Sha256, Signature, Verdict};
+use crate::{AdvisoryMatch, Claim, Decision, Finding, Sha256, Signature, Verdict};
 
 /// Facts read from a model file, by name: architecture, parameters, licence…
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -39,6 +39,9 @@ pub struct Artifact {
     /// Advisories that apply to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<AdvisoryMatch>,
+    /// What the policy says of it, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
 }
 
 impl Artifact {

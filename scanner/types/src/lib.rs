@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod artifact;
+mod decision;
 mod digest;
 mod finding;
 mod model;
@@ -22,6 +23,7 @@ mod shown;
 mod verdict;
 
 pub use artifact::{Artifact, Link, LinkKind, Metadata};
+pub use decision::{Decision, Effect, Mode, Obligation, ObligationKind};
 pub use digest::{Sha256, Sha256ParseError};
 pub use finding::Finding;
 pub use model::{Model, ModelKind};

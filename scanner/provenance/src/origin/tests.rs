@@ -50,6 +50,7 @@ fn artifact(path: &str, format: &str, content: &[u8]) -> Artifact {
         signature: None,
         origin: Vec::new(),
         advisories: Vec::new(),
+        decision: None,
     }
 }
 
