@@ -62,10 +62,11 @@ pub struct Condition {
 }
 
 impl Explained {
-    /// Whether one condition alone keeps it from applying.
+    /// Whether one condition of several alone keeps it from applying.
     #[must_use]
     pub fn is_near(&self) -> bool {
-        !self.applies && self.out_of_scope.is_none() && self.conditions.iter().filter(|c| !c.met).count() == 1
+        let unmet = self.conditions.iter().filter(|c| !c.met).count();
+        self.out_of_scope.is_none() && unmet == 1 && self.conditions.len() > 1
     }
 }
 

@@ -22,7 +22,7 @@ mod set;
 mod slice;
 mod starter;
 
-pub use assessment::Assessment;
+pub use assessment::{Assessment, SignatureStatus};
 pub use cases::{Outcome, TestRun, run_tests};
 pub use data::{Approval, Data, Exception, Fleet, Provider, Publisher, Scope, TeamConfig};
 pub use decide::decide;
@@ -33,3 +33,6 @@ pub use request::{Action, Context, PathClass, Principal, Request, Resource};
 pub use set::{PolicySet, SCHEMA_TEXT};
 pub use starter::init;
 pub use weighbridge_types::{Decision, Effect, Mode, Obligation, ObligationKind};
+
+#[cfg(test)]
+mod tests;

@@ -108,16 +108,16 @@ mod tests {
 
     #[test]
     fn the_licence_that_asks_for_most_decides() {
-        let class = |licences: &[&str]| {
+        let of = |licences: &[&str]| {
             let own = BTreeMap::from([("acme-eula".to_owned(), LicenceClass::Permissive)]);
-            super::class(&licences.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>(), &own)
+            class(&licences.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>(), &own)
         };
-        assert_eq!(class(&["Apache-2.0"]), LicenceClass::Permissive);
-        assert_eq!(class(&["apache-2.0", "CC-BY-NC-4.0"]), LicenceClass::NonCommercial);
-        assert_eq!(class(&["cc-by-4.0"]), LicenceClass::Permissive);
-        assert_eq!(class(&["llama3.1"]), LicenceClass::Restricted);
-        assert_eq!(class(&["something else"]), LicenceClass::Unknown);
-        assert_eq!(class(&["acme-eula"]), LicenceClass::Permissive);
-        assert_eq!(class(&[]), LicenceClass::None);
+        assert_eq!(of(&["Apache-2.0"]), LicenceClass::Permissive);
+        assert_eq!(of(&["apache-2.0", "CC-BY-NC-4.0"]), LicenceClass::NonCommercial);
+        assert_eq!(of(&["cc-by-4.0"]), LicenceClass::Permissive);
+        assert_eq!(of(&["llama3.1"]), LicenceClass::Restricted);
+        assert_eq!(of(&["something else"]), LicenceClass::Unknown);
+        assert_eq!(of(&["acme-eula"]), LicenceClass::Permissive);
+        assert_eq!(of(&[]), LicenceClass::None);
     }
 }

@@ -16,6 +16,9 @@ use crate::set::Entry;
 /// wrong enough after these.
 const SAME_MAX: usize = 20;
 
+/// Policies about everything whose shadow is looked at.
+const BROAD_MAX: usize = 100;
+
 type Sources = BTreeMap<String, Source>;
 
 pub(crate) fn lint(policies: &BTreeMap<String, Entry>, data: &Data, sources: &Sources) -> Problems {
@@ -182,8 +185,25 @@ fn shadowed(policies: &BTreeMap<String, Entry>, sources: &Sources) -> Problems {
     let blanket = |e: &&Entry| {
         !e.policy.has_non_scope_constraint() && e.annotations.expires.is_none() && !e.annotations.monitors()
     };
+    // Policies about one entity cover only others about the same.
+    let mut about: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, (_, entry, _)) in flat.iter().enumerate() {
+        about.entry(key(&entry.policy.resource_constraint())).or_default().push(at);
+    }
+    let everything: Vec<usize> = (0..flat.len()).collect();
+    let mut broad = 0;
     for by in policies.values().filter(blanket) {
-        for (id, entry, _) in &flat {
+        let others = match by.policy.resource_constraint() {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => {
+                broad += 1;
+                &everything
+            }
+            scoped => about.get(&key(&scoped)).unwrap_or(&everything),
+        };
+        if broad > BROAD_MAX {
+            break;
+        }
+        for (id, entry, _) in others.iter().filter_map(|at| flat.get(*at)) {
             let other = &by.annotations.id;
             // A forbid hides permits and forbids, a permit only permits.
             let hides = by.policy.effect() == Effect::Forbid || entry.policy.effect() == Effect::Permit;
@@ -200,6 +220,10 @@ fn shadowed(policies: &BTreeMap<String, Entry>, sources: &Sources) -> Problems {
         }
     }
     out
+}
+
+fn key(constraint: &ResourceConstraint) -> String {
+    format!("{constraint:?}")
 }
 
 /// Whether the scope of `a` holds all of the scope of `b`.

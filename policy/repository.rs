@@ -2,7 +2,7 @@
 //! wrong with it is told by file and line; nothing in it can make us panic,
 //! follow a link, or take more memory than the named bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ use crate::set::{Entry, PolicySet, SCHEMA_TEXT, schema};
 const POLICY_BYTES_MAX: u64 = 1 << 20;
 /// Longest single policy, bytes.
 const ONE_POLICY_BYTES_MAX: usize = 16 << 10;
+/// Deepest nesting of brackets.
+const NESTING_MAX: usize = 100;
 /// Most policies.
 const POLICIES_MAX: usize = 20_000;
 /// Largest data file, bytes.
@@ -29,9 +31,9 @@ const DATA_BYTES_MAX: u64 = 16 << 20;
 /// Most files, and deepest folder.
 const FILES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 8;
-/// Stack of the thread that parses: nested expressions use it up, and a file
-/// of the largest size cannot use up this much.
-const STACK_BYTES: usize = 512 << 20;
+/// Stack of the thread that parses: enough for the most nested policy of the
+/// greatest length.
+const STACK_BYTES: usize = 256 << 20;
 
 /// A repository that was read, usable or not.
 #[derive(Debug)]
@@ -152,6 +154,10 @@ impl Loader {
         for name in self.list("policies", "cedar") {
             self.policy_file(&name);
         }
+        if self.policies.is_empty() && self.problems.is_empty() {
+            let message = "there are no policies; nothing would be enforced";
+            self.problems.push(Problem::of_file(Level::Warning, "policies", message));
+        }
         self.schema_copy();
         self.data.approvals = self.lists("approvals");
         self.data.exceptions = self.lists("exceptions");
@@ -251,6 +257,10 @@ impl Loader {
 
     fn policy_file(&mut self, name: &str) {
         let Some(source) = self.read(name, POLICY_BYTES_MAX) else { return };
+        if let Err((offset, message)) = measure(source.inner()) {
+            self.problems.push(Problem::at(Level::Error, &source, Some((offset, 1).into()), message));
+            return;
+        }
         let set = match source.inner().parse::<CedarSet>() {
             Ok(set) => set,
             Err(errors) => {
@@ -272,13 +282,6 @@ impl Loader {
 
     fn policy(&mut self, policy: &Policy, source: &Source) {
         let span = span(policy);
-        if span.is_some_and(|s| s.len() > ONE_POLICY_BYTES_MAX) {
-            let message = format!("the policy is longer than {ONE_POLICY_BYTES_MAX} bytes; write lists as data");
-            // Only where it begins.
-            let start = span.map(|s| SourceSpan::from((s.offset(), 1)));
-            self.problems.push(Problem::at(Level::Error, source, start, message));
-            return;
-        }
         let annotations = match Annotations::of(policy) {
             Ok(annotations) => annotations,
             Err(wrong) => {
@@ -365,9 +368,51 @@ impl Loader {
                 found.push(problem);
             }
         }
+        // What is wrong for models is wrong for adapters in the same way.
+        let of_models: BTreeSet<String> = found.iter().map(|p| p.message.clone()).collect();
+        found.retain(|p| {
+            !p.message.contains("`Adapter`") || !of_models.contains(&p.message.replace("`Adapter`", "`Model`"))
+        });
         found.sort_by(|a, b| (&a.file, a.line(), &a.message).cmp(&(&b.file, b.line(), &b.message)));
         self.problems.extend(found);
     }
+}
+
+/// Refuses what would use up the stack of a recursive parser: policies that
+/// are too long, or nested too deep. Otherwise, where and why.
+fn measure(text: &str) -> Result<(), (usize, String)> {
+    let (mut start, mut depth, mut at) = (0, 0_usize, 0);
+    let bytes = text.as_bytes();
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'/' if bytes.get(at + 1) == Some(&b'/') => {
+                let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |n| at + n);
+                // What is said before a policy is no part of it.
+                start = if start == at { end + 1 } else { start };
+                at = end;
+            }
+            b'"' => {
+                at += 1;
+                while let Some(inner) = bytes.get(at).filter(|b| **b != b'"') {
+                    at += if *inner == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b';' if depth == 0 => start = at + 1,
+            b' ' | b'\n' | b'\r' | b'\t' if start == at => start = at + 1,
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            return Err((at, format!("brackets are nested deeper than {NESTING_MAX}")));
+        }
+        if at.saturating_sub(start) > ONE_POLICY_BYTES_MAX {
+            let message = format!("the policy is longer than {ONE_POLICY_BYTES_MAX} bytes; write lists as data");
+            return Err((start, message));
+        }
+        at += 1;
+    }
+    Ok(())
 }
 
 /// YAML in `source`; `None` if there is nothing but comments.
