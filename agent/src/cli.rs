@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
 use crate::commands::conformance::ConformanceOptions;
+use crate::commands::policy::PolicyCommand;
 use crate::commands::sign::SignOptions;
 use crate::commands::verify::VerifyOptions;
 
@@ -35,6 +36,9 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Sign a model (OpenSSF Model Signing)
     Sign(SignOptions),
+    /// Write, test and distribute policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The client protocols of the public conformance suites
     #[command(hide = true)]
     Conformance(ConformanceOptions),

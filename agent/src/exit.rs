@@ -44,6 +44,9 @@ pub enum Failure {
     /// An advisory cannot be read.
     #[error(transparent)]
     Advisories(#[from] weighbridge_provenance::advisory::CatalogueError),
+    /// A policy could not be distributed.
+    #[error(transparent)]
+    Distribution(#[from] weighbridge_distribution::Error),
     /// YARA rules do not compile.
     #[error(transparent)]
     Patterns(#[from] weighbridge_scanner::PatternError),

@@ -6,6 +6,7 @@ mod bills;
 mod cli;
 mod corpus;
 mod disk;
+mod distribution;
 mod inventory;
 mod keyless;
 mod origin;

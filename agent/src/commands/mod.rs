@@ -2,6 +2,7 @@ pub mod advisories;
 pub mod conformance;
 pub mod files;
 pub mod inventory;
+pub mod policy;
 pub mod rules;
 pub mod scan;
 pub mod sign;

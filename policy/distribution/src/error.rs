@@ -213,9 +213,15 @@ impl RefusalKind {
             }
             Self::TooMuch => "publish a smaller bundle; if it is small, do not trust the repository",
             Self::MixAndMatch => "fetch again after the copy of the repository is complete; if it stays, publish again",
-            Self::TargetBytes => "the copy of the repository is damaged or tampered with: copy it anew, or publish again",
-            Self::TargetName => "rename the file and publish again; if nobody published it, the targets key is stolen: rotate it",
-            Self::Malformed => "publish again with this version of weighbridge; if that was done, do not trust the repository",
+            Self::TargetBytes => {
+                "the copy of the repository is damaged or tampered with: copy it anew, or publish again"
+            }
+            Self::TargetName => {
+                "rename the file and publish again; if nobody published it, the targets key is stolen: rotate it"
+            }
+            Self::Malformed => {
+                "publish again with this version of weighbridge; if that was done, do not trust the repository"
+            }
         }
     }
 }

@@ -34,6 +34,9 @@ mod source;
 mod store;
 mod transport;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{Error, Refusal, RefusalKind, UpdateError};
 pub use limits::Limits;
 pub use repository::{Published, Renewed, publish, renew};

@@ -69,8 +69,28 @@ mod tests {
         let long = "a".repeat(161);
         let deep = "a/".repeat(17);
         for name in [
-            "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/./b", "./a", "a//b", "a/", "a\\b", "a\0b", "a\nb", "a b",
-            "a#b", "a?b", "a%2fb", "a:b", "é", "\u{202e}a", &long, &deep,
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/./b",
+            "./a",
+            "a//b",
+            "a/",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            "a b",
+            "a#b",
+            "a?b",
+            "a%2fb",
+            "a:b",
+            "é",
+            "\u{202e}a",
+            &long,
+            &deep,
         ] {
             assert!(fault(name).is_some(), "{name:?}");
         }

@@ -76,7 +76,8 @@ impl KeyFolder {
     }
 
     pub(crate) fn chain(&self) -> Result<&Chain, Error> {
-        let missing = || Error::Roots { folder: shown(&self.root_folder()), reason: "there is no `1.root.json`".to_owned() };
+        let missing =
+            || Error::Roots { folder: shown(&self.root_folder()), reason: "there is no `1.root.json`".to_owned() };
         self.chain.as_ref().ok_or_else(missing)
     }
 

@@ -121,7 +121,12 @@ fn first_root(keys: &[(Role, PrivateKey)], new: &NewKeys, expires: Timestamp) ->
 
 type Written = (Vec<(Role, PathBuf)>, PathBuf);
 
-fn write(folder: &Path, keys: &[(Role, PrivateKey)], root: &[u8], written: &mut Vec<PathBuf>) -> Result<Written, Error> {
+fn write(
+    folder: &Path,
+    keys: &[(Role, PrivateKey)],
+    root: &[u8],
+    written: &mut Vec<PathBuf>,
+) -> Result<Written, Error> {
     let mut paths = Vec::new();
     for (role, key) in keys {
         let path = write_key(folder, *role, key)?;

@@ -64,7 +64,10 @@ impl PrivateKey {
     }
 
     pub fn to_pem(&self) -> String {
-        pem::encode_config(&pem::Pem::new(PEM_TAG, self.der.clone()), pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+        pem::encode_config(
+            &pem::Pem::new(PEM_TAG, self.der.clone()),
+            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+        )
     }
 
     pub fn id(&self) -> &Decoded<Hex> {

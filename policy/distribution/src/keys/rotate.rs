@@ -69,7 +69,8 @@ pub fn rotate(folder: &KeyFolder, role: Role, rotation: &Rotation, now: Timestam
     }
     let sources: Vec<_> = keys.iter().map(|key| key.source()).collect();
     let by_old = signed(old, new.clone(), &sources)?.signed().signatures.clone();
-    let text = signed(&new, new.clone(), &sources)?.add_old_signatures(by_old).map_err(|e| Error::Sign(e.to_string()))?;
+    let text =
+        signed(&new, new.clone(), &sources)?.add_old_signatures(by_old).map_err(|e| Error::Sign(e.to_string()))?;
     let read = roots::parse(text.buffer()).map_err(Error::BadRoot)?;
     old.verify_role(&read).map_err(|e| Error::BadRoot(e.to_string()))?;
 

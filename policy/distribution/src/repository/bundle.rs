@@ -44,7 +44,8 @@ pub fn copy(
         let length = bytes.len() as u64;
         total = total.saturating_add(length);
         if total > limits.bundle_bytes {
-            let reason = format!("with it, the bundle is longer than the {} bytes that endpoints take", limits.bundle_bytes);
+            let reason =
+                format!("with it, the bundle is longer than the {} bytes that endpoints take", limits.bundle_bytes);
             return Err(Error::Unpublishable { path: shown(path), reason });
         }
         let digest = Sha256::digest(&bytes);

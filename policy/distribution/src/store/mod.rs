@@ -6,9 +6,6 @@ mod refusal;
 mod trust;
 mod update;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

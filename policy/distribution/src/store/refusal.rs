@@ -62,8 +62,7 @@ fn carried(error: &TransportError, file: String) -> UpdateError {
         let source = io::Error::new(io::ErrorKind::NotFound, "there is no such file");
         return UpdateError::Failed(Error::Source { path, source });
     }
-    let refused =
-        |kind, reason: String| UpdateError::Refused(Refusal { kind, file: file.clone(), reason });
+    let refused = |kind, reason: String| UpdateError::Refused(Refusal { kind, file: file.clone(), reason });
     if let Some(cause) = cause.and_then(|c| c.downcast_ref::<Tough>()) {
         return match cause {
             Tough::HashMismatch { calculated, expected, .. } => {

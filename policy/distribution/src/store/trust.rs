@@ -65,7 +65,10 @@ pub fn check_in(state: &Path, copy: &Path) -> Result<(), Error> {
             _ => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
         };
         if !whole {
-            return Err(Error::State { path: shown(&from), reason: "it was cut short; the disk may be full".to_owned() });
+            return Err(Error::State {
+                path: shown(&from),
+                reason: "it was cut short; the disk may be full".to_owned(),
+            });
         }
         let path = folder.join(name);
         if content(&path)?.as_ref() != Some(&bytes) {

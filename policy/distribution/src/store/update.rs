@@ -53,12 +53,7 @@ pub fn update(store: &Store, source: Arc<dyn Source>, limits: &Limits) -> Result
 }
 
 /// Steps 5.2 to 5.6 of the specification: root, timestamp, snapshot, targets.
-fn metadata(
-    store: &Store,
-    incoming: &Incoming,
-    courier: &Courier,
-    limits: &Limits,
-) -> Result<Repository, UpdateError> {
+fn metadata(store: &Store, incoming: &Incoming, courier: &Courier, limits: &Limits) -> Result<Repository, UpdateError> {
     let copy = incoming.trust();
     let root = trust::check_out(store.path(), &copy)?;
     let url = |text: &str| Url::parse(text).map_err(|e| Error::Sign(e.to_string()));
