@@ -4,13 +4,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use weighbridge_distribution::keys::KeyFolder;
-use weighbridge_tests::{run, text};
+use weighbridge_tests::{root, run, target_profile, text};
 
 struct Fleet {
     dir: tempfile::TempDir,
@@ -222,4 +222,49 @@ fn odd_bundles_and_options_are_told() {
     fleet.fails(&["keys", "init", &fleet.at("more"), "--expires-days", "mirrors=1"], "roles are root");
     fs::write(fleet.at("keys/other.pem"), "no key").unwrap();
     fleet.fails(&publish, "is no unencrypted Ed25519 or P-256 private key");
+}
+
+#[test]
+fn the_reference_client_reads_our_repositories() {
+    let python = target_profile().parent().unwrap().join("venvs/updating/bin/python");
+    if !python.exists() {
+        eprintln!("skipped: `cargo xtask test` puts the reference implementation of TUF into `target/venvs/updating`");
+        return;
+    }
+    for key_type in ["ed25519", "ecdsa-p256"] {
+        let fleet = Fleet { dir: tempfile::tempdir().unwrap() };
+        fleet.bundle("version 1");
+        fleet.ok(&[
+            "keys",
+            "init",
+            &fleet.at("keys"),
+            "--root-keys",
+            "3",
+            "--root-threshold",
+            "2",
+            "--key-type",
+            key_type,
+        ]);
+        let first = fleet.at("first.root.json");
+        fs::copy(fleet.at("keys/root/1.root.json"), &first).unwrap();
+        let read = || {
+            let output = Command::new(&python)
+                .arg(root().join("tests/tuf/client.py"))
+                .args([&fleet.at("repository"), &first, &fleet.at("client")])
+                .args(["policy.toml", "rules/deny.toml"])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        fleet.publish();
+        assert_eq!(read(), "version 1\ndeny\n");
+        for role in ["root", "targets", "snapshot", "timestamp", "root"] {
+            fleet.ok(&["keys", "rotate", &fleet.at("keys"), "--role", role, "--key-type", key_type]);
+        }
+        fleet.bundle("version 2");
+        fleet.publish();
+        fleet.ok(&["renew", "--keys", &fleet.at("keys"), "--repository", &fleet.at("repository")]);
+        assert_eq!(read(), "version 2\ndeny\n");
+    }
 }

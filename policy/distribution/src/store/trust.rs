@@ -1,7 +1,7 @@
 //! The newest metadata that was verified. tough keeps it with plain writes,
 //! so it works on a copy; what comes back is replaced file by file, by renames.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tough::schema::{Root, Signed};
 
@@ -78,7 +78,7 @@ pub fn check_in(state: &Path, copy: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn content(path: &PathBuf) -> Result<Option<Vec<u8>>, Error> {
+fn content(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match files::read(path, BYTES_MAX) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
