@@ -4,13 +4,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::time::SystemTime;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use weighbridge_distribution::Store;
 use weighbridge_distribution::keys::KeyFolder;
-use weighbridge_tests::{root, run, target_profile, text};
+use weighbridge_tests::{root, run, target_profile, text, weighbridge};
 
 struct Fleet {
     dir: tempfile::TempDir,
@@ -222,6 +223,47 @@ fn odd_bundles_and_options_are_told() {
     fleet.fails(&["keys", "init", &fleet.at("more"), "--expires-days", "mirrors=1"], "roles are root");
     fs::write(fleet.at("keys/other.pem"), "no key").unwrap();
     fleet.fails(&publish, "is no unencrypted Ed25519 or P-256 private key");
+}
+
+#[test]
+fn a_fetch_that_is_killed_leaves_a_whole_bundle_in_force() {
+    let fleet = Fleet::new();
+    let fill = |text: &str| {
+        fleet.bundle(text);
+        for number in 0..100 {
+            fs::write(fleet.at(&format!("bundle/{number}.txt")), text.repeat(4000)).unwrap();
+        }
+        fleet.publish();
+    };
+    fill("version 1");
+    fleet.assert_fetches("installed", 1, "version 1");
+    let (mut killed, mut version) = (0, 1);
+    for round in 0..24 {
+        if Store::open(fleet.at("state")).unwrap().current().unwrap().unwrap().version == version {
+            version += 1;
+            fill(&format!("version {version}"));
+        }
+        let arguments = fleet.fetch_arguments();
+        let mut command = Command::new(weighbridge());
+        let mut child =
+            command.arg("policy").args(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(5 + round * 7));
+        child.kill().unwrap();
+        killed += usize::from(!child.wait().unwrap().success());
+        let bundle = Store::open(fleet.at("state")).unwrap().current().unwrap().unwrap();
+        let text = format!("version {}", bundle.version);
+        assert_eq!(fs::read_to_string(bundle.path.join("policy.toml")).unwrap(), text);
+        for number in 0..100 {
+            let content = fs::read_to_string(bundle.path.join(format!("{number}.txt"))).unwrap();
+            assert!(content == text.repeat(4000), "{number}");
+        }
+    }
+    assert!(killed > 0);
+    version += 1;
+    fill(&format!("version {version}"));
+    fleet.assert_fetches("installed", version, &format!("version {version}"));
+    let left = fs::read_dir(fleet.at("state")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|n| n.starts_with("incoming-")).count(), 0);
 }
 
 #[test]

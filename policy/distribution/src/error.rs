@@ -112,6 +112,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The bundle in force was removed.
+    #[error("the bundle {version} is in force, and `{path}` is gone; fetch again")]
+    BundleGone {
+        /// Its version.
+        version: u64,
+        /// Its folder.
+        path: String,
+    },
     /// The clock of this machine was later once.
     #[error(
         "the clock of this machine went back ({0}); set it right, or, if it was wrong before, remove \

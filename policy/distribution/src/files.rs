@@ -44,7 +44,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", mark()));
     let beside = folder.join(name);
-    create(&beside, bytes, 0o644)?;
+    match create(&beside, bytes, 0o644) {
+        // Left by a process that was killed: in containers, ids come again.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(&beside)?;
+            create(&beside, bytes, 0o644)?;
+        }
+        created => created?,
+    }
     let renamed = std::fs::rename(&beside, path);
     if renamed.is_err() {
         let _ = std::fs::remove_file(&beside);
@@ -111,4 +118,21 @@ pub fn tree(folder: &Path, max: u64) -> Result<Vec<PathBuf>, Error> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_of_the_same_id_left_is_no_obstacle() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("f");
+        for count in 0..64 {
+            std::fs::write(place.path().join(format!(".f.{}-{count}", std::process::id())), "half").unwrap();
+        }
+        replace(&path, b"whole").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"whole");
+        assert!(read(&path, 4).is_err());
+    }
 }

@@ -9,7 +9,9 @@ use url::Url;
 use crate::limits::Limits;
 use crate::source::Source;
 
-/// Bases that tough joins names to. They never leave this process.
+/// What stands before paths in URLs. These never leave this process.
+pub const REPOSITORY: &str = "weighbridge://repository/";
+/// Bases that tough joins names to.
 pub const METADATA: &str = "weighbridge://repository/metadata/";
 pub const TARGETS: &str = "weighbridge://repository/targets/";
 
@@ -96,6 +98,7 @@ impl Transport for Courier {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
         let shown = url.as_str().to_owned();
         let Some((path, max)) = self.place(&url) else {
+            self.opened(shown.strip_prefix(REPOSITORY).unwrap_or(&shown));
             return Ok(failing(TransportError::new_with_cause(TransportErrorKind::Other, shown, Foreign)));
         };
         match self.source.open(&path) {

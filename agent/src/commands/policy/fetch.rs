@@ -87,7 +87,7 @@ pub fn run(options: &FetchOptions) -> Result<Outcome, Failure> {
     let updated = store.update(Arc::new(Directory::new(&options.repository)), &Limits::default());
     let (outcome, report) = match updated {
         Ok(updated) => (Outcome::Yes, accepted(updated)),
-        Err(UpdateError::Refused(refusal)) => (Outcome::No, refused(refusal, store.current()?)),
+        Err(UpdateError::Refused(refusal)) => (Outcome::No, refused(refusal, in_force_still(&store))),
         Err(UpdateError::Failed(e)) => return Err(e.into()),
     };
     let mut out = anstream::stdout().lock();
@@ -99,6 +99,14 @@ pub fn run(options: &FetchOptions) -> Result<Outcome, Failure> {
         FetchFormat::Text => text(&mut out, &report)?,
     }
     Ok(outcome)
+}
+
+/// What a refusal left as it was. Trouble with it is told, and hides no refusal.
+fn in_force_still(store: &Store) -> Option<Bundle> {
+    store.current().unwrap_or_else(|e| {
+        anstream::eprintln!("weighbridge: {e}");
+        None
+    })
 }
 
 fn accepted(updated: Updated) -> Report {

@@ -75,8 +75,7 @@ impl Store {
         let Some(pointer) = Pointer::read(&self.path)? else { return Ok(None) };
         let path = self.bundle_path(pointer.version);
         if !path.is_dir() {
-            let reason = format!("the bundle {} that it names is gone", pointer.version);
-            return Err(Error::State { path: crate::error::shown(&Pointer::path(&self.path)), reason });
+            return Err(Error::BundleGone { version: pointer.version, path: crate::error::shown(&path) });
         }
         Ok(Some(Bundle { version: pointer.version, path, fetched_at: pointer.fetched_at }))
     }

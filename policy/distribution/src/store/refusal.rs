@@ -7,7 +7,7 @@ use tough::error::Error as Tough;
 use tough::{TransportError, TransportErrorKind};
 
 use crate::error::{Error, Refusal, RefusalKind, UpdateError};
-use crate::transport::{Foreign, TooLong};
+use crate::transport::{Foreign, REPOSITORY, TooLong};
 
 /// Sorts an error into refused and failed; `file` was read last.
 pub fn meaning(error: &Tough, file: Option<String>) -> UpdateError {
@@ -58,7 +58,7 @@ pub fn is_of_state(error: &Tough) -> bool {
 fn carried(error: &TransportError, file: String) -> UpdateError {
     let cause = error.source();
     if error.kind() == TransportErrorKind::FileNotFound {
-        let path = error.url().strip_prefix("weighbridge://repository/").unwrap_or(&file).to_owned();
+        let path = error.url().strip_prefix(REPOSITORY).unwrap_or(&file).to_owned();
         let source = io::Error::new(io::ErrorKind::NotFound, "there is no such file");
         return UpdateError::Failed(Error::Source { path, source });
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::num::NonZeroU64;
 
 use tough::TargetName;
-use tough::schema::{Delegations, Target};
+use tough::schema::{DelegatedRole, Delegations, PathPattern, PathSet, Target};
 
 use super::*;
 use crate::limits::VERSION_MAX;
@@ -293,7 +293,7 @@ fn names_that_leave_the_folder_are_refused_even_when_signed() {
 }
 
 #[test]
-fn delegations_and_unversioned_metadata_are_not_followed() {
+fn delegations_are_not_followed() {
     let fleet = Fleet::new();
     fleet.assert_installs(1, "version 1");
     fleet.save("good");
@@ -303,6 +303,42 @@ fn delegations_and_unversioned_metadata_are_not_followed() {
         t.delegations = Some(Delegations { keys: [(id, key)].into(), roles: Vec::new() });
     });
     fleet.assert_refused(RefusalKind::Malformed, "metadata/2.targets.json");
+
+    // With a role, whose file is not even asked for.
+    fleet.bring_back("good");
+    let delegated = |t: &mut Targets| {
+        let (id, key) = thief.root().keys.into_iter().next().unwrap();
+        let role = DelegatedRole {
+            name: "other".to_owned(),
+            keyids: vec![id.clone()],
+            threshold: NonZeroU64::MIN,
+            paths: PathSet::Paths(vec![PathPattern::new("*").unwrap()]),
+            terminating: false,
+            targets: None,
+        };
+        t.version = NonZeroU64::new(3).unwrap();
+        t.delegations = Some(Delegations { keys: [(id, key)].into(), roles: vec![role] });
+    };
+    thief.targets(delegated);
+    thief.snapshot(|s| {
+        s.version = NonZeroU64::new(9).unwrap();
+        let named = s.meta["targets.json"].clone();
+        s.meta.insert("other.json".to_owned(), named);
+    });
+    thief.timestamp(|t| t.version = NonZeroU64::new(9).unwrap());
+    fleet.assert_refused(RefusalKind::Malformed, "metadata/3.other.json");
+}
+
+#[test]
+fn a_root_without_consistent_snapshots_is_not_followed() {
+    let fleet = Fleet::new();
+    fleet.assert_installs(1, "version 1");
+    let thief = fleet.thief(&[Role::Root]);
+    let mut root = thief.root();
+    root.version = next(root.version);
+    root.consistent_snapshot = false;
+    thief.sign(Role::Root, root);
+    fleet.assert_refused(RefusalKind::Malformed, "metadata/snapshot.json");
 }
 
 #[test]
