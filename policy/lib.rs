@@ -8,6 +8,7 @@
 
 mod annotations;
 mod assessment;
+mod bundle;
 mod cases;
 mod data;
 mod decide;
@@ -15,6 +16,7 @@ mod entities;
 mod explain;
 mod licence;
 mod lint;
+mod plan;
 mod problem;
 mod repository;
 mod request;
@@ -23,10 +25,12 @@ mod slice;
 mod starter;
 
 pub use assessment::{Assessment, SignatureStatus};
+pub use bundle::bundle;
 pub use cases::{Outcome, TestRun, run_tests};
 pub use data::{Approval, Data, Exception, Fleet, Provider, Publisher, Scope, TeamConfig};
 pub use decide::decide;
 pub use explain::{Condition, Explained, Explanation, explain};
+pub use plan::{Change, Machine, Plan, plan};
 pub use problem::{Level, Problem, Problems};
 pub use repository::Repository;
 pub use request::{Action, Context, PathClass, Principal, Request, Resource};

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::Location;
 
 use crate::annotations::Annotations;
+use crate::bundle;
 use crate::data::Data;
 use crate::problem::{Level, Problem, Problems, Source, fatal};
 use crate::set::{Entry, PolicySet, SCHEMA_TEXT, schema};
@@ -94,6 +95,16 @@ impl Repository {
         (sources, loader.problems)
     }
 
+    /// Files that belong to a bundle.
+    pub(crate) fn parts(&self) -> std::io::Result<Vec<String>> {
+        let mut loader = Loader::new(self.folder.clone());
+        let names = loader.parts();
+        match loader.problems.first() {
+            Some(problem) => Err(std::io::Error::other(problem.to_string())),
+            None => Ok(names),
+        }
+    }
+
     /// The text of `tests/NAME`, which must lie below `tests`.
     pub(crate) fn fixture(&self, name: &str) -> Result<String, String> {
         let path = Path::new(name);
@@ -151,6 +162,7 @@ impl Loader {
             self.problems.push(Problem::of_file(Level::Error, "", message).with_help(help));
             return self.finish();
         }
+        self.bundle_list();
         for name in self.list("policies", "cedar") {
             self.policy_file(&name);
         }
@@ -305,6 +317,28 @@ impl Loader {
         }
         let policy = policy.new_id(PolicyId::new(&id));
         self.policies.insert(id, Entry { policy, annotations, file: source.name().to_owned() });
+    }
+
+    /// A bundle must be what was bundled.
+    fn bundle_list(&mut self) {
+        let Some(source) = self.read(bundle::LIST, DATA_BYTES_MAX) else { return };
+        let names = self.parts();
+        for (file, message) in bundle::differences(&self.folder, source.inner(), &names) {
+            let help = "fetch the bundle again; the last good one stays in force meanwhile";
+            self.problems.push(Problem::of_file(Level::Error, &file, message).with_help(help));
+        }
+    }
+
+    /// Files that belong to a bundle.
+    fn parts(&mut self) -> Vec<String> {
+        let mut out = Vec::new();
+        for (folder, extensions) in bundle::PARTS {
+            if self.folder.join(folder).is_dir() {
+                out.extend(extensions.iter().flat_map(|extension| self.list(folder, extension)).collect::<Vec<_>>());
+            }
+        }
+        out.sort();
+        out
     }
 
     /// A copy of the schema is there for editors; it must be ours.

@@ -332,6 +332,35 @@ fn the_starter_is_sound_and_never_overwrites() {
 }
 
 #[test]
+fn bundles_that_were_altered_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, out) = (dir.path().join("d"), dir.path().join("b"));
+    init(&source).unwrap();
+    let now = "2026-11-21T00:00:00Z".parse().unwrap();
+    assert_eq!(bundle(&Repository::load(&source), &out, now).unwrap(), 10);
+    assert!(Repository::load(&out).problems.is_empty());
+    assert!(bundle(&Repository::load(&source), &out, now).is_err(), "it is not empty");
+    let refused = |word: &str| {
+        let repository = Repository::load(&out);
+        let told: Vec<String> = repository.problems.iter().map(ToString::to_string).collect();
+        assert!(repository.is_broken() && told.iter().any(|t| t.contains(word)), "{word}: {told:?}");
+    };
+    let teams = out.join("fleet/teams.yaml");
+    let before = fs::read_to_string(&teams).unwrap();
+    fs::write(&teams, before.replace("guard }", "observe }")).unwrap();
+    refused("fleet/teams.yaml: was altered");
+    fs::remove_file(&teams).unwrap();
+    refused("fleet/teams.yaml: is listed in bundle.json and missing");
+    fs::write(&teams, before).unwrap();
+    fs::write(out.join("policies/more.cedar"), policy("more", PERMIT)).unwrap();
+    refused("policies/more.cedar: is not in bundle.json");
+    fs::remove_file(out.join("policies/more.cedar")).unwrap();
+    assert!(!Repository::load(&out).is_broken());
+    fs::write(out.join("bundle.json"), "{}").unwrap();
+    refused("bundle.json: is no list");
+}
+
+#[test]
 fn tests_that_fail_and_tests_that_cannot_run_are_told_apart() {
     let ok = policy("ok", PERMIT)
         + &policy("code", "forbid (principal, action, resource is Model) when { resource.runsCode };");

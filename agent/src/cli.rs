@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
 use crate::commands::conformance::ConformanceOptions;
-use crate::commands::policy::{PolicyOptions, RequestOptions};
+use crate::commands::policy::{PolicyCommand, RequestOptions};
 use crate::commands::sign::SignOptions;
 use crate::commands::verify::VerifyOptions;
 
@@ -36,8 +36,9 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Sign a model (OpenSSF Model Signing)
     Sign(SignOptions),
-    /// Write, check, test and explain policies
-    Policy(PolicyOptions),
+    /// Write, check, test, explain and distribute policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The client protocols of the public conformance suites
     #[command(hide = true)]
     Conformance(ConformanceOptions),

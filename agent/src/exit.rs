@@ -52,6 +52,9 @@ pub enum Failure {
         /// What is wrong.
         problems: Vec<weighbridge_policy::Problem>,
     },
+    /// A policy could not be distributed.
+    #[error(transparent)]
+    Distribution(#[from] weighbridge_distribution::Error),
     /// YARA rules do not compile.
     #[error(transparent)]
     Patterns(#[from] weighbridge_scanner::PatternError),

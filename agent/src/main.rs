@@ -26,7 +26,7 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
         Command::Rules(options) => commands::rules::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Sign(options) => commands::sign::run(&options),
-        Command::Policy(options) => commands::policy::run(&options),
+        Command::Policy(command) => commands::policy::run(&command),
         Command::Conformance(options) => commands::conformance::run(options),
         Command::ScanWorker => commands::worker::run(),
         Command::CompileRules => commands::rules::compile(),

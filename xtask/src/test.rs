@@ -19,6 +19,9 @@ const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.
 pub const REFERENCE: &[&str] =
     &["cryptography==50.0.2", "model-signing==1.1.1", "pyopenssl==26.4.0", "rfc8785==0.1.4", "sigstore==4.5.1"];
 
+/// The reference implementation of The Update Framework.
+const UPDATERS: &[&str] = &["securesystemslib[crypto]==1.6.0", "tuf==6.0.0"];
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -32,6 +35,9 @@ pub fn run() -> Result {
     }
     if let Err(e) = venv::with("signing", REFERENCE) {
         eprintln!("the tests beside the reference implementation of model signing will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("updating", UPDATERS) {
+        eprintln!("the test beside the reference implementation of TUF will be skipped: {e}");
     }
     if !have("cargo", &["nextest", "--version"]) {
         install("cargo-nextest")?;

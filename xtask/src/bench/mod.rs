@@ -2,6 +2,7 @@
 
 mod files;
 mod measure;
+mod policy;
 mod provenance;
 mod scan;
 
@@ -21,11 +22,14 @@ enum What {
     Scan(scan::Options),
     /// Scanning and verifying signed models beside sha2, openssl and the Python reference
     Provenance(provenance::Options),
+    /// Decisions, loading and replay of policies
+    Policy,
 }
 
 pub fn run(options: &Options) -> Result {
     match &options.what {
         What::Scan(options) => scan::run(options),
         What::Provenance(options) => provenance::run(options),
+        What::Policy => policy::run(),
     }
 }

@@ -1,30 +1,41 @@
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use jiff::Timestamp;
 use weighbridge_policy::Repository;
 
+use super::problems::show;
 use crate::exit::{Failure, Outcome};
 
-pub fn run(dir: &Path, deny_warnings: bool) -> Result<Outcome, Failure> {
-    let repository = Repository::load(dir);
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The policy repository
+    dir: PathBuf,
+
+    /// Warnings are a failure too
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+pub fn run(options: &CheckOptions) -> Result<Outcome, Failure> {
+    let repository = Repository::load(&options.dir);
     let mut problems = repository.problems.clone();
     problems.extend(repository.expired(Timestamp::now()));
-    super::show(&problems);
+    show(&problems);
     let Some(set) = repository.set() else {
         return Ok(Outcome::Incomplete);
     };
     let data = set.data();
-    let mut out = anstream::stdout().lock();
     writeln!(
-        out,
+        anstream::stdout().lock(),
         "{}: {} policies, {} approvals, {} exceptions, {} publishers; {} warnings",
-        dir.display(),
+        options.dir.display(),
         set.ids().count(),
         data.approvals.len(),
         data.exceptions.len(),
         data.publishers.len(),
         problems.len()
     )?;
-    Ok(if deny_warnings && !problems.is_empty() { Outcome::No } else { Outcome::Yes })
+    Ok(if options.deny_warnings && !problems.is_empty() { Outcome::No } else { Outcome::Yes })
 }

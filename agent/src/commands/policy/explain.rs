@@ -90,7 +90,7 @@ fn print(out: &mut impl Write, options: &ExplainOptions, explanation: &Explanati
     }
     writeln!(out, "\n{bold}facts{bold:#}")?;
     for part in ["principal", "resource", "context"] {
-        writeln!(out, "  {part}: {}", Shown(&facts(&explanation.facts[part])))?;
+        writeln!(out, "  {part}: {}", Shown(&facts(explanation.facts.get(part).unwrap_or_default())))?;
     }
     for (title, choose) in [
         ("applies", (|p: &Explained| p.applies) as fn(&Explained) -> bool),

@@ -1,28 +1,27 @@
-//! `weighbridge policy …`: the policy author's commands.
+//! `weighbridge policy`: one file per command.
 
+mod bundle;
 mod check;
 mod explain;
+mod fetch;
 mod init;
+mod keys;
+mod plan;
+mod problems;
+mod publish;
+mod request;
 mod test;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
-use weighbridge_policy::{Action, Mode, Problem};
+use clap::Subcommand;
 
 use crate::exit::{Failure, Outcome};
 
-pub use explain::ExplainOptions;
-pub use test::TestOptions;
-
-#[derive(Debug, Args)]
-pub struct PolicyOptions {
-    #[command(subcommand)]
-    command: PolicyCommand,
-}
+pub use request::RequestOptions;
 
 #[derive(Debug, Subcommand)]
-enum PolicyCommand {
+pub enum PolicyCommand {
     /// Write a first policy repository: policies, data, tests, a CI workflow
     Init {
         /// An empty folder, or one to be made
@@ -31,84 +30,47 @@ enum PolicyCommand {
     /// Hold policies and data against the schema, and look for what cannot be meant
     ///
     /// Exit codes: 0 usable, 2 not; with `--deny-warnings` 1 for warnings.
-    Check {
-        /// The policy repository
-        dir: PathBuf,
-        /// Warnings are a failure too
-        #[arg(long)]
-        deny_warnings: bool,
-    },
+    Check(check::CheckOptions),
     /// Run the tests of a policy repository
     ///
     /// Exit codes: 0 all as expected, 1 not, 2 could not be run.
-    Test(TestOptions),
+    Test(test::TestOptions),
     /// Say why a request is allowed or denied
     ///
     /// Exit codes: 0 allowed, 1 denied, 2 could not be decided.
-    Explain(ExplainOptions),
+    Explain(explain::ExplainOptions),
+    /// Show what a change would do: decide an inventory by old and new policies
+    Plan(plan::PlanOptions),
     /// Print the schema that policies are held against
     Schema,
+    /// Check, test and copy what endpoints need, with a list of digests
+    Bundle(bundle::BundleOptions),
+    /// Make and rotate the keys that policies are signed with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Sign the files of a bundle and put them into a repository (TUF)
+    Publish(publish::PublishOptions),
+    /// Keep a repository fresh: a new snapshot and timestamp, the same bundle
+    Renew(publish::RenewOptions),
+    /// Verify and install the bundle of a repository
+    ///
+    /// Exit codes: 0 the newest bundle is in force, 1 refused, 2 could not do its work. The
+    /// bundle that was in force stays unless a new one was verified whole.
+    Fetch(fetch::FetchOptions),
 }
 
-pub fn run(options: &PolicyOptions) -> Result<Outcome, Failure> {
-    match &options.command {
+pub fn run(command: &PolicyCommand) -> Result<Outcome, Failure> {
+    match command {
         PolicyCommand::Init { dir } => init::run(dir),
-        PolicyCommand::Check { dir, deny_warnings } => check::run(dir, *deny_warnings),
+        PolicyCommand::Check(options) => check::run(options),
         PolicyCommand::Test(options) => test::run(options),
         PolicyCommand::Explain(options) => explain::run(options),
+        PolicyCommand::Plan(options) => plan::run(options),
         PolicyCommand::Schema => init::schema(),
-    }
-}
-
-/// Who asks for what, on the command line.
-#[derive(Debug, Clone, Args)]
-pub struct RequestOptions {
-    /// What is to be done with the model
-    #[arg(long, value_name = "ACTION", value_parser = action, default_value = "store")]
-    pub action: Action,
-
-    /// Who: a person [default: this machine]
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
-
-    /// Groups that the user is in, beyond those in the repository
-    #[arg(long, value_name = "NAME", requires = "user")]
-    pub group: Vec<String>,
-
-    /// Team of this machine, whose mode counts
-    #[arg(long, value_name = "NAME")]
-    pub team: Option<String>,
-
-    /// Decide in this mode instead of the team's
-    #[arg(long, value_name = "MODE", value_parser = mode)]
-    pub mode: Option<Mode>,
-}
-
-fn action(text: &str) -> Result<Action, String> {
-    let models = |a: &Action| !matches!(a, Action::RouteToProvider | Action::UseGpu);
-    let known: Vec<&str> = Action::ALL.iter().filter(|a| models(a)).map(|a| a.name()).collect();
-    let found = Action::ALL.into_iter().find(|a| a.name() == text && models(a));
-    found.ok_or_else(|| format!("known are {}", known.join(", ")))
-}
-
-fn mode(text: &str) -> Result<Mode, String> {
-    let all = [Mode::Observe, Mode::Guard, Mode::Lockdown];
-    all.into_iter().find(|m| m.name() == text).ok_or_else(|| "known are observe, guard, lockdown".to_owned())
-}
-
-/// Prints `problems` with the lines they are about, to standard error.
-fn show(problems: &[Problem]) {
-    let theme = if anstream::AutoStream::choice(&std::io::stderr()) == anstream::ColorChoice::Never {
-        miette::GraphicalTheme::unicode_nocolor()
-    } else {
-        miette::GraphicalTheme::unicode()
-    };
-    let handler = miette::GraphicalReportHandler::new_themed(theme).with_links(false);
-    for problem in problems {
-        let mut text = String::new();
-        if handler.render_report(&mut text, problem).is_err() {
-            text = problem.to_string();
-        }
-        anstream::eprintln!("{}", text.trim_end());
+        PolicyCommand::Bundle(options) => bundle::run(options),
+        PolicyCommand::Keys(command) => keys::run(command),
+        PolicyCommand::Publish(options) => publish::publish(options),
+        PolicyCommand::Renew(options) => publish::renew(options),
+        PolicyCommand::Fetch(options) => fetch::run(options),
     }
 }

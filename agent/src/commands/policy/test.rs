@@ -9,6 +9,7 @@ use quick_xml::events::{BytesText, Event};
 use weighbridge_policy::{Repository, TestRun, run_tests};
 use weighbridge_types::Shown;
 
+use super::problems::show;
 use crate::exit::{Failure, Outcome};
 
 #[derive(Debug, Args)]
@@ -35,12 +36,12 @@ pub struct TestOptions {
 
 pub fn run(options: &TestOptions) -> Result<Outcome, Failure> {
     let repository = Repository::load(&options.dir);
-    super::show(&repository.problems);
+    show(&repository.problems);
     if repository.is_broken() {
         return Ok(Outcome::Incomplete);
     }
     let run = run_tests(&repository, options.at.unwrap_or_else(Timestamp::now));
-    super::show(&run.problems);
+    show(&run.problems);
     print(&mut anstream::stdout().lock(), &run, options.verbose)?;
     if let Some(path) = &options.junit {
         let failure = |source| Failure::File { action: "write", path: path.display().to_string(), source };
