@@ -47,13 +47,13 @@ pub fn decide(request: &Request<'_>, set: &PolicySet) -> Decision {
     conclude(request, set, mode, &who, !sets.is_empty(), answer)
 }
 
-/// `request` as it is put to the policies.
+/// `request` as it is put to the policies, with every fact.
 pub(crate) fn question(request: &Request<'_>, set: &PolicySet) -> Result<Question, String> {
     let context = request.context;
     let mode = context.mode.unwrap_or_else(|| set.data.fleet.mode(context.team.as_deref()));
     let groups = groups(request.principal, &context.groups, &set.data);
     let sets = approval_sets(request, set, &who(request, &groups));
-    set.words.ask(request, &set.data, mode, &groups, &sets)
+    set.words.unlimited().ask(request, &set.data, mode, &groups, &sets)
 }
 
 fn who<'a>(request: &Request<'a>, groups: &'a [String]) -> Who<'a> {

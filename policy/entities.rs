@@ -1,7 +1,7 @@
 //! Requests in Cedar's terms: two entities, whose parents are listed flat, and
 //! a context.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{
     Context as CedarContext, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request as CedarRequest,
@@ -13,6 +13,7 @@ use crate::assessment::Assessment;
 use crate::data::{Data, Provider};
 use crate::licence;
 use crate::request::{Action, Context, Principal, Request, Resource};
+use crate::slice::Fact;
 use weighbridge_types::Mode;
 
 /// Types of resources, as policies are sliced by them.
@@ -49,6 +50,8 @@ impl Kind {
 /// Names of types, parsed once.
 #[derive(Debug, Clone)]
 pub(crate) struct Vocabulary {
+    /// Attributes that policies mention; all, if it is not known.
+    mentioned: Option<BTreeSet<String>>,
     types: HashMap<&'static str, EntityTypeName>,
     actions: HashMap<Action, EntityUid>,
 }
@@ -81,6 +84,8 @@ pub(crate) struct Question {
     pub request: CedarRequest,
     pub entities: Entities,
     pub kind: Kind,
+    /// What slices go by.
+    pub facts: Vec<Fact>,
     /// The resource and all it is in.
     pub scopes: Vec<EntityUid>,
 }
@@ -89,12 +94,26 @@ impl Vocabulary {
     pub fn new() -> Result<Self, String> {
         let name = |t: &'static str| t.parse::<EntityTypeName>().map(|n| (t, n)).map_err(|e| e.to_string());
         let types: HashMap<_, _> = TYPES.into_iter().chain(["Workload"]).map(name).collect::<Result<_, _>>()?;
-        let mut vocabulary = Self { types, actions: HashMap::new() };
+        let mut vocabulary = Self { mentioned: None, types, actions: HashMap::new() };
         for action in Action::ALL {
             let uid = vocabulary.uid("Action", action.name())?;
             vocabulary.actions.insert(action, uid);
         }
         Ok(vocabulary)
+    }
+
+    /// Attributes that no policy mentions need not be made.
+    pub fn limit_to(&mut self, mentioned: BTreeSet<String>) {
+        self.mentioned = Some(mentioned);
+    }
+
+    /// As it was before [`Self::limit_to`].
+    pub fn unlimited(&self) -> Self {
+        Self { mentioned: None, ..self.clone() }
+    }
+
+    fn needs(&self, attribute: &str) -> bool {
+        self.mentioned.as_ref().is_none_or(|names| names.contains(attribute))
     }
 
     pub fn action(&self, action: Action) -> Result<EntityUid, String> {
@@ -134,9 +153,13 @@ impl Vocabulary {
             entities.push(principal);
         }
         let entities = Entities::from_entities(entities, None).map_err(|e| e.to_string())?;
+        let facts = match request.resource {
+            Resource::Model(model) => facts(model, data),
+            _ => Vec::new(),
+        };
         let cedar =
             CedarRequest::new(who, self.action(request.action)?, what, context, None).map_err(|e| e.to_string())?;
-        Ok(Question { request: cedar, entities, kind: Kind::of(&request.resource), scopes })
+        Ok(Question { request: cedar, entities, kind: Kind::of(&request.resource), facts, scopes })
     }
 
     fn principal(&self, principal: &Principal, context: &Context, groups: &[String]) -> Result<Entity, String> {
@@ -193,29 +216,29 @@ impl Vocabulary {
         for set in sets {
             parents.insert(self.uid("ApprovalSet", set)?);
         }
-        let licences: Vec<String> = model.licences.iter().cloned().collect();
-        let class = licence::class(&licences, &data.licences).name();
-        let mut attributes: HashMap<String, Value> = [
-            ("name", text(&model.name)),
-            ("format", text(&model.format)),
-            ("runsCode", Value::new_bool(model.runs_code())),
-            ("sizeBytes", long(model.size_bytes)),
-            ("verdict", self.value("Verdict", model.verdict.name())?),
-            ("severity", rank(model.severity)),
-            ("findings", texts(&model.findings)),
-            ("signature", self.value("Signature", model.signature.name())?),
-            ("signers", texts(&model.signers)),
-            ("origin", self.value("Strength", strength(model.origin))?),
-            ("origins", texts(model.origins.keys())),
-            ("licences", texts(&licences)),
-            ("licenceClass", self.value("LicenceClass", class)?),
-            ("baseModels", texts(&model.base_models)),
-            ("advisories", texts(&model.advisories)),
-            ("advisorySeverity", rank(model.advisory_severity)),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+        let mut attributes = HashMap::new();
+        let mut set = |name: &str, value: &dyn Fn() -> Result<Value, String>| -> Result<(), String> {
+            if self.needs(name) {
+                attributes.insert(name.to_owned(), value()?);
+            }
+            Ok(())
+        };
+        set("name", &|| Ok(text(&model.name)))?;
+        set("format", &|| Ok(text(&model.format)))?;
+        set("runsCode", &|| Ok(Value::new_bool(model.runs_code())))?;
+        set("sizeBytes", &|| Ok(long(model.size_bytes)))?;
+        set("verdict", &|| self.value("Verdict", model.verdict.name()))?;
+        set("severity", &|| Ok(rank(model.severity)))?;
+        set("findings", &|| Ok(texts(&model.findings)))?;
+        set("signature", &|| self.value("Signature", model.signature.name()))?;
+        set("signers", &|| Ok(texts(&model.signers)))?;
+        set("origin", &|| self.value("Strength", strength(model.origin)))?;
+        set("origins", &|| Ok(texts(model.origins.keys())))?;
+        set("licences", &|| Ok(texts(&model.licences)))?;
+        set("licenceClass", &|| self.value("LicenceClass", class(model, data)))?;
+        set("baseModels", &|| Ok(texts(&model.base_models)))?;
+        set("advisories", &|| Ok(texts(&model.advisories)))?;
+        set("advisorySeverity", &|| Ok(rank(model.advisory_severity)))?;
         let optional = [
             ("sha256", digest.as_deref().map(text)),
             ("parameters", model.parameters.map(long)),
@@ -223,16 +246,20 @@ impl Vocabulary {
             ("quantization", model.quantization.as_deref().map(text)),
             ("ageDays", model.age_days.map(|d| long(d.into()))),
         ];
-        attributes.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        for (name, value) in optional {
+            if let Some(value) = value.filter(|_| self.needs(name)) {
+                attributes.insert(name.to_owned(), value);
+            }
+        }
         let scopes = parents.iter().cloned().collect();
         let entity = Entity::new(self.uid(kind.name(), &id)?, attributes, parents).map_err(|e| e.to_string())?;
         Ok((entity, scopes))
     }
 
     fn context(&self, context: &Context, mode: Mode) -> Result<CedarContext, String> {
-        let now = context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = || Value::new_datetime(context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let now = self.needs("now").then(|| ("now", now()));
         let needed = [
-            ("now", Value::new_datetime(now)),
             ("mode", self.value("Mode", mode.name())?),
             ("pathClass", self.value("PathClass", context.path_class.name())?),
         ];
@@ -246,9 +273,26 @@ impl Vocabulary {
             ("gpuMinutes", context.gpu_minutes.map(|m| long(m.into()))),
         ];
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let pairs = needed.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value));
+        let pairs = needed.into_iter().chain(now).chain(optional).map(|(name, value)| (name.to_owned(), value));
         CedarContext::from_pairs(pairs).map_err(|e| e.to_string())
     }
+}
+
+fn class(model: &Assessment, data: &Data) -> &'static str {
+    let licences: Vec<String> = model.licences.iter().cloned().collect();
+    licence::class(&licences, &data.licences).name()
+}
+
+/// Values of the attributes that slices go by.
+fn facts(model: &Assessment, data: &Data) -> Vec<Fact> {
+    vec![
+        ("verdict", model.verdict.name().to_owned()),
+        ("signature", model.signature.name().to_owned()),
+        ("format", model.format.clone()),
+        ("licenceClass", class(model, data).to_owned()),
+        ("origin", strength(model.origin).to_owned()),
+        ("runsCode", model.runs_code().to_string()),
+    ]
 }
 
 /// Names of a model's publishers, their groups, and `known` if there is one.

@@ -1,6 +1,6 @@
 //! A set of policies with its data, ready to decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Policy, Schema};
 use jiff::Timestamp;
@@ -42,8 +42,11 @@ impl PolicySet {
     }
 
     pub(crate) fn new(policies: BTreeMap<String, Entry>, mut data: Data) -> Result<Self, String> {
-        let words = Vocabulary::new()?;
+        let mut words = Vocabulary::new()?;
         let slices = Slices::of(policies.values().map(|e| &e.policy), &words).map_err(|e| e.to_string())?;
+        let mut mentioned = BTreeSet::new();
+        policies.values().for_each(|e| crate::slice::mentioned(&e.policy, &mut mentioned));
+        words.limit_to(mentioned);
         data.index();
         Ok(Self { policies, slices, data, words })
     }

@@ -457,6 +457,17 @@ proptest! {
             prop_assert!(mode != Mode::Lockdown || decision.effect == Effect::Deny, "nothing is approved here");
         }
         prop_assert_eq!(&before, &SETS.with(|[a, _]| ask(a, &model, action, mode)));
+        // Slices leave out only what does not apply: every policy, asked alone
+        // and with every fact, says the same.
+        let alone = SETS.with(|[_, b]| {
+            let context = Context { mode: Some(mode), ..Context::at("2026-12-01T00:00:00Z".parse().unwrap()) };
+            let principal = Principal::User("bob".to_owned());
+            explain(&Request { principal: &principal, action, resource: Resource::Model(&model), context: &context }, b).unwrap()
+        });
+        let forbids: Vec<String> = alone.policies.into_iter().filter(|p| p.applies && p.forbids).map(|p| p.id).collect();
+        let (trial, forbids): (Vec<_>, Vec<_>) = forbids.into_iter().partition(|id| id.starts_with("alert-"));
+        prop_assert_eq!(&after.monitored, &trial);
+        prop_assert!(forbids.is_empty() && after.policies.iter().all(|p| p.starts_with("mode:") || p == "allow-unless-forbidden") || after.policies == forbids, "{:?} {:?}", after, forbids);
     }
 
     #[test]

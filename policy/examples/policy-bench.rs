@@ -39,9 +39,16 @@ fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     init(folder)?;
     let mut text = String::new();
     for n in 11..POLICIES {
+        // A third asks for a format first, a third cannot be told apart by
+        // anything, a third is about a family.
+        let (scope, first) = match n % 3 {
+            0 => ("resource", format!("resource.format == \"format-{n}\" && resource.sizeBytes > {n}")),
+            1 => ("resource", format!("resource.sizeBytes > {n}000000000 && resource.severity > 1")),
+            _ => ("resource in Family::\"qwen3\"", format!("resource.licences.contains(\"licence-{n}\")")),
+        };
         writeln!(
             text,
-            "@id(\"extra-{n}\") @owner(\"o\") @rationale(\"r\") @severity(\"low\")\nforbid (principal, action in [Action::\"load\", Action::\"serve\"], resource)\nwhen {{ resource.format == \"format-{n}\" && resource.sizeBytes > {n} && !(resource in ApprovalSet::\"approved\") }};"
+            "@id(\"extra-{n}\") @owner(\"o\") @rationale(\"r\") @severity(\"low\")\nforbid (principal, action in [Action::\"load\", Action::\"serve\"], {scope})\nwhen {{ {first} }} unless {{ resource in ApprovalSet::\"approved\" }};"
         )?;
     }
     fs::write(folder.join("policies/extra.cedar"), text)?;
