@@ -8,15 +8,19 @@ use weighbridge_types::{
     AdvisoryMatch, Artifact, Claim, Metadata, Model, ModelKind, Severity, Sha256, Signature, Strength, Verdict,
 };
 
-/// Formats whose loading can run what the file brings.
+/// Formats that can run code when they are loaded: those of which the scanner's
+/// registry says so.
 pub(crate) const RUNS_CODE: &[&str] = &[
+    "elf",
     "joblib",
     "keras-h5",
     "keras-zip",
     "llamafile",
+    "mach-o",
     "nemo",
     "npy",
     "npz",
+    "pe",
     "pickle",
     "python-source",
     "pytorch-legacy",
@@ -24,6 +28,7 @@ pub(crate) const RUNS_CODE: &[&str] = &[
     "pytorch-zip",
     "r-rds",
     "script",
+    "sklearn",
     "skops",
     "tf-graphdef",
     "tf-savedmodel",
@@ -32,7 +37,9 @@ pub(crate) const RUNS_CODE: &[&str] = &[
     "torch7",
     "torchscript",
     "torchserve-mar",
+    "windows-shortcut",
 ];
+
 /// Most values kept of a list: a hostile file can declare any number.
 const VALUES_MAX: usize = 64;
 /// Longest text kept, bytes.

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::data::{Data, Who};
-use crate::entities::Question;
+use crate::entities::{Question, class};
+use crate::guard::Facts;
 use crate::request::{Principal, Request, Resource};
 use crate::set::PolicySet;
 use crate::slice::Answer;
@@ -40,7 +41,15 @@ pub fn decide(request: &Request<'_>, set: &PolicySet) -> Decision {
     let who = who(request, &groups);
     let sets = approval_sets(request, set, &who);
     let answer = match set.words.ask(request, &set.data, mode, &groups, &sets) {
-        Ok(question) => set.slices.ask(request.action, &question),
+        Ok(question) => {
+            let facts = match request.resource {
+                Resource::Model(model) => {
+                    Some(Facts { model, licence_class: class(model, &set.data), scopes: &question.scopes })
+                }
+                _ => None,
+            };
+            set.slices.ask(request.action, &question, facts.as_ref())
+        }
         // Cannot happen by what a model says, only by an unknown provider.
         Err(error) => return refused(mode, error),
     };

@@ -13,7 +13,6 @@ use crate::assessment::Assessment;
 use crate::data::{Data, Provider};
 use crate::licence;
 use crate::request::{Action, Context, Principal, Request, Resource};
-use crate::slice::Fact;
 use weighbridge_types::Mode;
 
 /// Types of resources, as policies are sliced by them.
@@ -84,8 +83,6 @@ pub(crate) struct Question {
     pub request: CedarRequest,
     pub entities: Entities,
     pub kind: Kind,
-    /// What slices go by.
-    pub facts: Vec<Fact>,
     /// The resource and all it is in.
     pub scopes: Vec<EntityUid>,
 }
@@ -153,13 +150,9 @@ impl Vocabulary {
             entities.push(principal);
         }
         let entities = Entities::from_entities(entities, None).map_err(|e| e.to_string())?;
-        let facts = match request.resource {
-            Resource::Model(model) => facts(model, data),
-            _ => Vec::new(),
-        };
         let cedar =
             CedarRequest::new(who, self.action(request.action)?, what, context, None).map_err(|e| e.to_string())?;
-        Ok(Question { request: cedar, entities, kind: Kind::of(&request.resource), facts, scopes })
+        Ok(Question { request: cedar, entities, kind: Kind::of(&request.resource), scopes })
     }
 
     fn principal(&self, principal: &Principal, context: &Context, groups: &[String]) -> Result<Entity, String> {
@@ -228,7 +221,7 @@ impl Vocabulary {
         set("runsCode", &|| Ok(Value::new_bool(model.runs_code())))?;
         set("sizeBytes", &|| Ok(long(model.size_bytes)))?;
         set("verdict", &|| self.value("Verdict", model.verdict.name()))?;
-        set("severity", &|| Ok(rank(model.severity)))?;
+        set("severity", &|| Ok(Value::new_long(rank(model.severity))))?;
         set("findings", &|| Ok(texts(&model.findings)))?;
         set("signature", &|| self.value("Signature", model.signature.name()))?;
         set("signers", &|| Ok(texts(&model.signers)))?;
@@ -238,7 +231,7 @@ impl Vocabulary {
         set("licenceClass", &|| self.value("LicenceClass", class(model, data)))?;
         set("baseModels", &|| Ok(texts(&model.base_models)))?;
         set("advisories", &|| Ok(texts(&model.advisories)))?;
-        set("advisorySeverity", &|| Ok(rank(model.advisory_severity)))?;
+        set("advisorySeverity", &|| Ok(Value::new_long(rank(model.advisory_severity))))?;
         let optional = [
             ("sha256", digest.as_deref().map(text)),
             ("parameters", model.parameters.map(long)),
@@ -278,21 +271,9 @@ impl Vocabulary {
     }
 }
 
-fn class(model: &Assessment, data: &Data) -> &'static str {
+pub(crate) fn class(model: &Assessment, data: &Data) -> &'static str {
     let licences: Vec<String> = model.licences.iter().cloned().collect();
     licence::class(&licences, &data.licences).name()
-}
-
-/// Values of the attributes that slices go by.
-fn facts(model: &Assessment, data: &Data) -> Vec<Fact> {
-    vec![
-        ("verdict", model.verdict.name().to_owned()),
-        ("signature", model.signature.name().to_owned()),
-        ("format", model.format.clone()),
-        ("licenceClass", class(model, data).to_owned()),
-        ("origin", strength(model.origin).to_owned()),
-        ("runsCode", model.runs_code().to_string()),
-    ]
 }
 
 /// Names of a model's publishers, their groups, and `known` if there is one.
@@ -310,7 +291,7 @@ fn hub(purl: &str) -> Option<&str> {
     purl.strip_prefix("pkg:")?.split('/').next().filter(|hub| !hub.is_empty())
 }
 
-fn strength(strength: Option<Strength>) -> &'static str {
+pub(crate) fn strength(strength: Option<Strength>) -> &'static str {
     match strength {
         None => "none",
         Some(Strength::Hint) => "hint",
@@ -320,15 +301,16 @@ fn strength(strength: Option<Strength>) -> &'static str {
     }
 }
 
-fn rank(severity: Option<Severity>) -> Value {
-    Value::new_long(match severity {
+/// A severity as policies compare it.
+pub(crate) fn rank(severity: Option<Severity>) -> i64 {
+    match severity {
         None => 0,
         Some(Severity::Info) => 1,
         Some(Severity::Low) => 2,
         Some(Severity::Medium) => 3,
         Some(Severity::High) => 4,
         Some(Severity::Critical) => 5,
-    })
+    }
 }
 
 fn text(text: &str) -> Value {

@@ -9,7 +9,7 @@ use weighbridge_types::{Decision, Effect, Model, Report};
 
 use crate::assessment::Assessment;
 use crate::decide::decide;
-use crate::request::{Action, Context, Principal, Request, Resource};
+use crate::request::{Action, Context, Principal, Recorded, Request, Resource};
 use crate::set::PolicySet;
 
 /// One machine and what is on it: a line of an inventory.
@@ -54,48 +54,76 @@ pub struct Change {
 }
 
 /// Decides everything in `machines` by `old` and by `new`, as the machine
-/// itself asking for each of `actions`.
+/// itself asking for each of `actions` at `now`, and every request of `records`
+/// under the circumstances it was made in.
 #[must_use]
-pub fn plan(old: &PolicySet, new: &PolicySet, machines: &[Machine], actions: &[Action], now: Timestamp) -> Plan {
-    let mut out = Plan { hosts: machines.len() as u64, ..Plan::default() };
-    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+pub fn plan(
+    old: &PolicySet,
+    new: &PolicySet,
+    machines: &[Machine],
+    records: &[Recorded],
+    actions: &[Action],
+    now: Timestamp,
+) -> Plan {
+    let mut replay = Replay { old, new, decisions: 0, changes: BTreeMap::new() };
+    let mut hosts: BTreeSet<&str> = BTreeSet::new();
     for machine in machines {
+        hosts.insert(&machine.host);
         let principal = Principal::Host(machine.host.clone());
         let context = Context { team: machine.team.clone(), host: Some(machine.host.clone()), ..Context::at(now) };
         let models: HashMap<&str, &Model> =
             machine.report.models.iter().flat_map(|m| m.files.iter().map(move |f| (f.as_str(), m))).collect();
         for artifact in &machine.report.artifacts {
             let assessment = Assessment::of(artifact, models.get(artifact.path.as_str()).copied());
+            let resource = Resource::Model(&assessment);
             for action in actions {
-                let request = Request {
-                    principal: &principal,
-                    action: *action,
-                    resource: Resource::Model(&assessment),
-                    context: &context,
-                };
-                out.decisions += 1;
-                let (before, after) = (decide(&request, old), decide(&request, new));
-                if before == after {
-                    continue;
-                }
-                let sha256 = assessment.sha256.map(|d| d.to_string());
-                let same = serde_json::to_string(&(&assessment.name, &sha256, action.name(), &before, &after));
-                let change = changes.entry(same.unwrap_or_default()).or_insert_with(|| Change {
-                    model: assessment.name.clone(),
-                    sha256,
-                    action: action.name(),
-                    old: before,
-                    new: after,
-                    hosts: BTreeSet::new(),
-                });
-                change.hosts.insert(machine.host.clone());
+                let request = Request { principal: &principal, action: *action, resource, context: &context };
+                replay.decide(&request, &assessment, &machine.host);
             }
         }
     }
-    out.changes = changes.into_values().collect();
-    let weight = |c: &Change| (c.new.refuses() && !c.old.refuses(), c.old.effect != c.new.effect, c.hosts.len());
-    out.changes.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.model.cmp(&b.model)));
-    out
+    for record in records {
+        let host = record.context.host.as_deref().unwrap_or_else(|| record.principal.name());
+        hosts.insert(host);
+        replay.decide(&record.request(), &record.model, host);
+    }
+    replay.into_plan(hosts.len() as u64)
+}
+
+/// Two sets, and what they differ in so far.
+struct Replay<'a> {
+    old: &'a PolicySet,
+    new: &'a PolicySet,
+    decisions: u64,
+    changes: BTreeMap<String, Change>,
+}
+
+impl Replay<'_> {
+    fn decide(&mut self, request: &Request<'_>, model: &Assessment, host: &str) {
+        self.decisions += 1;
+        let (before, after) = (decide(request, self.old), decide(request, self.new));
+        if before == after {
+            return;
+        }
+        let (sha256, action) = (model.sha256.map(|d| d.to_string()), request.action.name());
+        let same = serde_json::to_string(&(&model.name, &sha256, action, &before, &after));
+        let change = self.changes.entry(same.unwrap_or_default()).or_insert_with(|| Change {
+            model: model.name.clone(),
+            sha256,
+            action,
+            old: before,
+            new: after,
+            hosts: BTreeSet::new(),
+        });
+        change.hosts.insert(host.to_owned());
+    }
+
+    fn into_plan(self, hosts: u64) -> Plan {
+        let mut changes: Vec<Change> = self.changes.into_values().collect();
+        let weight = |c: &Change| (c.tightens(), c.old.effect != c.new.effect, c.hosts.len());
+        changes.sort_by(|a, b| weight(b).cmp(&weight(a)).then_with(|| a.model.cmp(&b.model)));
+        Plan { decisions: self.decisions, hosts, changes }
+    }
 }
 
 impl Change {

@@ -144,39 +144,55 @@ pub enum Resource<'a> {
 
 /// Circumstances of a request. Nothing is looked up: the caller says when now
 /// is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Context {
     /// When.
     pub now: Timestamp,
     /// The team whose mode counts and whose machine it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
     /// Instead of the team's mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Groups of the principal beyond those in `data/groups.yaml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// The machine it happens on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Kind of place.
+    #[serde(default)]
     pub path_class: PathClass,
     /// Program that opens the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opener: Option<String>,
     /// Host that a download comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub_host: Option<String>,
     /// Bytes of a download so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// Class of the data in a prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_class: Option<String>,
     /// Days since the policy was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle_age_days: Option<u32>,
     /// Share of one GPU, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_percent: Option<u32>,
     /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_minutes: Option<u32>,
     /// SHA-256 of a workload's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executable: Option<String>,
     /// systemd unit or container of a workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// Runtime kind of a workload: `ollama`, `vllm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
 }
 
@@ -216,4 +232,31 @@ pub struct Request<'a> {
     pub resource: Resource<'a>,
     /// Under what circumstances.
     pub context: &'a Context,
+}
+
+/// A request about a model as it is kept in records and replayed from them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// Who.
+    pub principal: Principal,
+    /// Does what.
+    pub action: Action,
+    /// With what.
+    pub model: Assessment,
+    /// Under what circumstances, and when.
+    pub context: Context,
+}
+
+impl Recorded {
+    /// As it is decided.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            principal: &self.principal,
+            action: self.action,
+            resource: Resource::Model(&self.model),
+            context: &self.context,
+        }
+    }
 }

@@ -399,6 +399,23 @@ fn tests_that_fail_and_tests_that_cannot_run_are_told_apart() {
     }
 }
 
+#[test]
+fn the_formats_that_run_code_are_those_of_the_scanner() {
+    let formats = weighbridge_formats::FORMATS.iter().filter(|f| f.runs_code).map(|f| f.id);
+    let known: std::collections::BTreeSet<&str> = formats.collect();
+    assert_eq!(assessment::RUNS_CODE.iter().copied().collect::<std::collections::BTreeSet<_>>(), known);
+}
+
+#[test]
+fn the_fuzzed_files_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path()).unwrap();
+    let listed = include_str!("../fuzz/policy.txt").lines().filter(|l| !l.starts_with('#'));
+    for name in listed {
+        assert!(name == "bundle.json" || dir.path().join(name).exists(), "{name}");
+    }
+}
+
 fn any_assessment() -> impl Strategy<Value = Assessment> {
     use weighbridge_types::{Severity, Strength, Verdict};
     let verdict = prop::sample::select(vec![Verdict::Clean, Verdict::Unknown, Verdict::Suspicious, Verdict::Malicious]);
@@ -425,6 +442,46 @@ fn any_assessment() -> impl Strategy<Value = Assessment> {
     )
 }
 
+/// A condition in Cedar's syntax, true, false or failing of a model.
+fn any_condition() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "resource.verdict == Verdict::\"clean\"",
+        "resource.verdict != Verdict::\"malicious\"",
+        "resource.signature == Signature::\"trusted\"",
+        "resource.origin == Strength::\"proof\"",
+        "resource.licenceClass == LicenceClass::\"permissive\"",
+        "resource.format == \"pickle\"",
+        "\"gguf\" == resource.format",
+        "resource.name == \"\"",
+        "resource.runsCode",
+        "resource.sizeBytes > 9223372036854775806",
+        "resource.sizeBytes <= 1000000",
+        "resource.severity >= 3",
+        "1 < resource.advisorySeverity",
+        "resource.advisorySeverity < 2",
+        "resource.severity == 0",
+        "resource.licences.contains(\"mit\")",
+        "resource.findings.isEmpty()",
+        "resource.origins.contains(\"pkg:huggingface/google/x\")",
+        "resource in Publisher::\"google\"",
+        "resource in Publisher::\"known\"",
+        "resource in Hub::\"huggingface\"",
+        "resource in ApprovalSet::\"approved\"",
+        "principal == User::\"bob\"",
+        "(resource has parameters && resource.parameters > 5)",
+        "resource.sizeBytes * 4 > 1",
+        "resource.name like \"*a*\"",
+        "context.mode == Mode::\"guard\"",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(3, 12, 2, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) && ({b})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) || ({b})")),
+        ]
+    })
+}
+
 fn starter(extra: &str) -> PolicySet {
     let dir = tempfile::tempdir().unwrap();
     init(dir.path()).unwrap();
@@ -433,7 +490,7 @@ fn starter(extra: &str) -> PolicySet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn decisions_keep_their_promises(
@@ -468,6 +525,36 @@ proptest! {
         let (trial, forbids): (Vec<_>, Vec<_>) = forbids.into_iter().partition(|id| id.starts_with("alert-"));
         prop_assert_eq!(&after.monitored, &trial);
         prop_assert!(forbids.is_empty() && after.policies.iter().all(|p| p.starts_with("mode:") || p == "allow-unless-forbidden") || after.policies == forbids, "{:?} {:?}", after, forbids);
+    }
+
+    /// What is left out by its first conditions is what Cedar would find not
+    /// to apply and not to fail.
+    #[test]
+    fn guards_leave_out_only_what_does_not_apply(
+        models in prop::collection::vec(any_assessment(), 8),
+        conditions in prop::collection::vec((any_condition(), prop::option::of(any_condition())), 12),
+    ) {
+        let mut text = policy("ok", PERMIT);
+        for (n, (when, unless)) in conditions.iter().enumerate() {
+            let unless = unless.as_ref().map(|u| format!("unless {{ {u} }}")).unwrap_or_default();
+            text += &policy(&format!("p{n}"), &format!("forbid (principal, action, resource is Model) when {{ {when} }} {unless};"));
+        }
+        let publishers = "- id: google\n  origins: [\"pkg:huggingface/google/*\"]\n";
+        let set = set(&[("policies/x.cedar", &text), ("data/publishers.yaml", publishers)]);
+        let (principal, context) = (Principal::User("bob".to_owned()), Context::at(jiff::Timestamp::UNIX_EPOCH));
+        for model in &models {
+            let request = Request { principal: &principal, action: Action::Load, resource: Resource::Model(model), context: &context };
+            let question = decide::question(&request, &set).unwrap();
+            let facts = guard::Facts {
+                model,
+                licence_class: entities::class(model, &set.data),
+                scopes: &question.scopes,
+            };
+            prop_assert_eq!(
+                set.slices.ask(Action::Load, &question, Some(&facts)),
+                set.slices.ask(Action::Load, &question, None)
+            );
+        }
     }
 
     #[test]

@@ -104,6 +104,10 @@ pub struct ScanOptions {
     #[arg(long, value_name = "DIR")]
     pub policy: Option<PathBuf>,
 
+    /// Decide by the candidate in DIR too and report where it differs; nothing of it is enforced
+    #[arg(long, value_name = "DIR", requires = "policy")]
+    pub shadow: Option<PathBuf>,
+
     #[command(flatten, next_help_heading = "Options for --policy")]
     pub request: RequestOptions,
 

@@ -228,6 +228,7 @@ fn failed(candidate: &Candidate, reason: &str) -> Assessed {
         origin: Vec::new(),
         advisories: Vec::new(),
         decision: None,
+        shadow: None,
     };
     Assessed { is_model: true, artifact, hashed: 0, testimony: None, attestations: Vec::new() }
 }

@@ -127,6 +127,79 @@ fn a_plan_counts_models_and_machines_that_would_be_refused() {
     assert_eq!(first["hosts"], serde_json::json!(["a", "b"]));
     let shown = String::from_utf8_lossy(&run(&arguments).stdout).into_owned();
     assert!(shown.contains("1 models and actions on 2 machines refused from then on"), "{shown}");
+    // Requests that were recorded are decided under their own circumstances.
+    let request = serde_json::json!({
+        "principal": {"user": "bob"}, "action": "load", "model": {"format": "pickle"},
+        "context": {"now": "2026-06-01T00:00:00Z", "host": "c", "team": "research"}
+    });
+    fs::write(&inventory, request.to_string()).unwrap();
+    let output = run(&[&arguments[..], &["--format", "json"]].concat());
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&plan["decisions"], &plan["changes"][0]["hosts"]), (&1.into(), &serde_json::json!(["c"])), "{plan}");
     fs::write(&inventory, "{}").unwrap();
     assert_eq!(run(&arguments).status.code(), Some(2));
+}
+
+#[test]
+fn a_candidate_is_reported_and_not_enforced() {
+    let (dir, repository) = starter();
+    let (_other, candidate) = starter();
+    fs::write(format!("{candidate}/fleet/teams.yaml"), "default: { mode: lockdown }\n").unwrap();
+    let model = format!("{}/m.safetensors", samples(dir.path()));
+    let arguments = [model.as_str(), "--policy", &repository, "--shadow", &candidate];
+    let (code, report) = scan(&arguments);
+    let found = artifact(&report, &model).unwrap();
+    assert_eq!((code, text(found, "/decision/effect"), text(found, "/shadow/effect")), (Some(0), "allow", "deny"));
+    let shown = run(&[&["scan"], &arguments[..]].concat());
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("the candidate would say: by mode:lockdown"), "{shown}");
+    assert!(
+        scan(&[&model, "--policy", &repository, "--shadow", &repository]).1["artifacts"][0].get("shadow").is_none()
+    );
+    let markdown = run(&["scan", &model, "--policy", &repository, "--format", "markdown"]);
+    assert!(String::from_utf8_lossy(&markdown.stdout).contains("| allow |"), "{markdown:?}");
+}
+
+#[test]
+fn rules_and_advisories_of_the_repository_count() {
+    let (dir, repository) = starter();
+    let model = format!("{}/m.safetensors", samples(dir.path()));
+    fs::create_dir_all(format!("{repository}/rules")).unwrap();
+    let rule = "rule any_safetensors { meta: severity = \"high\" strings: $a = \"dtype\" condition: $a }";
+    fs::write(format!("{repository}/rules/own.yar"), rule).unwrap();
+    let (_, report) = scan(&[&model, "--policy", &repository]);
+    let found = artifact(&report, &model).unwrap();
+    assert!(found["findings"].to_string().contains("any_safetensors"), "{found}");
+    // The same, as a bundle that travelled.
+    let bundle = dir.path().join("b").to_str().unwrap().to_owned();
+    assert_eq!(run(&["policy", "bundle", &repository, "--out", &bundle]).status.code(), Some(0));
+    let (_, report) = scan(&[&model, "--policy", &bundle]);
+    assert!(report["artifacts"][0]["findings"].to_string().contains("any_safetensors"), "{report}");
+}
+
+/// Cedar's own command line, which `cargo xtask test` installs.
+#[test]
+fn the_official_tool_accepts_the_schema_and_the_starter() {
+    let target = weighbridge_tests::target_profile();
+    let target = target.parent().unwrap();
+    let cedar = target.join("tools/bin/cedar");
+    if !cedar.exists() {
+        return println!("skipped: Cedar's command line is not in {}; `cargo xtask test` installs it", cedar.display());
+    }
+    let (dir, repository) = starter();
+    let schema = format!("{repository}/schema.cedarschema");
+    let validate = |policies: &Path| {
+        std::process::Command::new(&cedar)
+            .args(["validate", "--schema", &schema, "--validation-mode", "strict", "--policies"])
+            .arg(policies)
+            .output()
+            .unwrap()
+    };
+    for file in fs::read_dir(format!("{repository}/policies")).unwrap() {
+        let output = validate(&file.unwrap().path());
+        assert!(output.status.success(), "{output:?}");
+    }
+    let wrong = dir.path().join("wrong.cedar");
+    fs::write(&wrong, "forbid (principal, action, resource is Model) when { resource.sizee > 3 };").unwrap();
+    assert!(!validate(&wrong).status.success());
 }

@@ -1,5 +1,5 @@
 //! Coverage-guided fuzzing of every parser, by the names in
-//! `fuzz/targets.txt` and `fuzz/provenance.txt`.
+//! `fuzz/targets.txt`, `fuzz/provenance.txt` and `fuzz/policy.txt`.
 
 use std::process::Command;
 
@@ -29,6 +29,7 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "inspect", variable: "WEIGHBRIDGE_FUZZ_FORMAT", list: "fuzz/targets.txt" },
     Program { name: "provenance", variable: "WEIGHBRIDGE_FUZZ_PARSER", list: "fuzz/provenance.txt" },
+    Program { name: "policy", variable: "WEIGHBRIDGE_FUZZ_FILE", list: "fuzz/policy.txt" },
 ];
 
 pub fn run(options: &Options) -> Result {

@@ -39,12 +39,26 @@ pub fn run() -> Result {
     if let Err(e) = venv::with("updating", UPDATERS) {
         eprintln!("the test beside the reference implementation of TUF will be skipped: {e}");
     }
+    if let Err(e) = tool("cedar-policy-cli", "4.14.1", "cedar") {
+        eprintln!("the test beside Cedar's own command line will be skipped: {e}");
+    }
     if !have("cargo", &["nextest", "--version"]) {
         install("cargo-nextest")?;
     }
     run::run("cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     run::run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
     run::run("cargo", &["test", "--quiet", "--workspace", "--doc"])
+}
+
+/// Builds `program` of `version` of `package` into `target/tools`, once.
+fn tool(package: &str, version: &str, program: &str) -> Result {
+    let folder = run::target().join("tools");
+    let ours = folder.join("bin").join(program).display().to_string();
+    if have(&ours, &["--version"]) {
+        return Ok(());
+    }
+    let folder = folder.display().to_string();
+    run::run("cargo", &["install", "--quiet", "--locked", "--debug", "--root", &folder, "--version", version, package])
 }
 
 /// Installs a cargo tool from the registry.

@@ -32,8 +32,9 @@ pub fn request(options: &RequestOptions) -> (Principal, Context) {
     (principal, context)
 }
 
-/// Decides on every artifact of `report`.
-pub fn on(report: &mut Report, set: &PolicySet, options: &RequestOptions) {
+/// Decides on every artifact of `report` by `set`, and by `shadow` where it
+/// differs.
+pub fn on(report: &mut Report, set: &PolicySet, shadow: Option<&PolicySet>, options: &RequestOptions) {
     let (principal, context) = request(options);
     let models: HashMap<&str, &Model> =
         report.models.iter().flat_map(|m| m.files.iter().map(move |f| (f.as_str(), m))).collect();
@@ -46,7 +47,9 @@ pub fn on(report: &mut Report, set: &PolicySet, options: &RequestOptions) {
             resource: Resource::Model(&assessment),
             context: &context,
         };
-        artifact.decision = Some(decide(&request, set));
+        let decision = decide(&request, set);
+        artifact.shadow = shadow.map(|shadow| decide(&request, shadow)).filter(|other| *other != decision);
+        artifact.decision = Some(decision);
     }
 }
 

@@ -22,6 +22,9 @@ use crate::{progress, report};
 const RULES_BYTES_MAX: u64 = 16 << 20;
 
 pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
+    // A bundle that was altered must not be read from.
+    let policy = options.policy.as_deref().map(decide::load).transpose()?;
+    let shadow = options.shadow.as_deref().map(decide::load).transpose()?;
     let config = config(options)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -29,12 +32,11 @@ pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
         signal_hook::flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let policy = options.policy.as_deref().map(decide::load).transpose()?;
     let progress = progress::Progress::new(options.quiet || config.walk.roots.is_empty());
     let mut report = weighbridge_scanner::scan(&config, &|event| progress.on(&event), &stop)?;
     progress.finish();
     if let Some(set) = &policy {
-        decide::on(&mut report, set, &options.request);
+        decide::on(&mut report, set, shadow.as_ref(), &options.request);
     }
     write(options, &report)?;
     Ok(outcome(options, &report, stop.load(std::sync::atomic::Ordering::Relaxed)))
@@ -64,6 +66,10 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         source,
     })?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // What the policy repository brings counts where no option says otherwise.
+    let part = |name: &str, given: &Option<PathBuf>| {
+        given.clone().or_else(|| options.policy.as_ref().map(|p| p.join(name)).filter(|p| p.exists()))
+    };
     Ok(ScanConfig {
         walk: Walk {
             roots: without_nested(roots),
@@ -73,10 +79,18 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         jobs: options.jobs.map_or(cores, usize::from),
         worker: WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] },
         deep: options.deep,
-        patterns: options.rules.as_deref().map(patterns).transpose()?.unwrap_or_default(),
-        catalogue: options.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default(),
-        advisories: crate::commands::advisories::of_models(options.advisories.as_deref())?,
-        trust: options.trust.as_deref().map(crate::commands::trust::from_file).transpose()?.unwrap_or_default(),
+        patterns: part("rules", &options.rules).as_deref().map(patterns).transpose()?.unwrap_or_default(),
+        catalogue: part("trust/catalogue.json", &options.catalogue)
+            .as_deref()
+            .map(catalogue)
+            .transpose()?
+            .unwrap_or_default(),
+        advisories: crate::commands::advisories::of_models(part("advisories", &options.advisories).as_deref())?,
+        trust: part("trust/trust.toml", &options.trust)
+            .as_deref()
+            .map(crate::commands::trust::from_file)
+            .transpose()?
+            .unwrap_or_default(),
         cache: options.cache.clone(),
         silence_max: Duration::from_secs(options.timeout),
         danger_unconfined: options.danger_unconfined,

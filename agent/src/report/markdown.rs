@@ -38,6 +38,17 @@ pub fn markdown(out: &mut impl Write, report: &Report) -> io::Result<()> {
             )?;
         }
     }
+    if report.artifacts.iter().any(|a| a.decision.is_some()) {
+        writeln!(out, "\n## Decisions\n\n| decision | file | by | must |\n|---|---|---|---|")?;
+    }
+    for artifact in &report.artifacts {
+        if let Some(decision) = &artifact.decision {
+            let not = if decision.enforced { "" } else { " (not enforced)" };
+            let must: Vec<String> = decision.obligations.iter().map(ToString::to_string).collect();
+            let (by, must) = (cell(&decision.policies.join(", ")), cell(&must.join(", ")));
+            writeln!(out, "| {}{not} | {} | {by} | {must} |", decision.effect, cell(&artifact.path))?;
+        }
+    }
     writeln!(out, "\n## Models\n\n| model | format | size | verdict | path |\n|---|---|---|---|---|")?;
     for m in &report.models {
         writeln!(

@@ -93,6 +93,9 @@ fn described(artifact: &Artifact) -> Value {
         "length": artifact.size_bytes,
         "properties": {"format": artifact.format, "verdict": artifact.verdict},
     });
+    if let (Some(decision), Some(properties)) = (&artifact.decision, out.pointer_mut("/properties")) {
+        properties["decision"] = json!(decision);
+    }
     if let (Some(digest), Some(out)) = (artifact.sha256, out.as_object_mut()) {
         out.insert("hashes".into(), json!({"sha-256": digest}));
     }

@@ -20,6 +20,7 @@ pub fn table(out: &mut impl Write, report: &Report, verbose: bool) -> io::Result
         .filter(|a| {
             verbose
                 || a.verdict != Verdict::Clean
+                || a.shadow.is_some()
                 || a.decision.as_ref().is_some_and(|d| d.effect == Effect::Deny || !d.monitored.is_empty())
                 || a.findings.iter().any(|f| f.severity > weighbridge_types::Severity::Low)
         })
@@ -52,7 +53,10 @@ fn artifact(out: &mut impl Write, artifact: &Artifact) -> io::Result<()> {
         writeln!(out, "  {dim}… and {more} more; --format json shows all{dim:#}")?;
     }
     if let Some(decision) = &artifact.decision {
-        self::decision(out, decision)?;
+        self::decision(out, decision, "")?;
+    }
+    if let Some(decision) = &artifact.shadow {
+        self::decision(out, decision, "the candidate would say: ")?;
     }
     if let Some(first) = artifact.findings.first()
         && let Some(rule) = weighbridge_scanner::all_rules().find(|r| r.id == first.rule)
@@ -63,14 +67,14 @@ fn artifact(out: &mut impl Write, artifact: &Artifact) -> io::Result<()> {
 }
 
 /// `deny by deny-malicious: quarantine, alert`
-fn decision(out: &mut impl Write, decision: &Decision) -> io::Result<()> {
+fn decision(out: &mut impl Write, decision: &Decision, who: &str) -> io::Result<()> {
     let style = verdict_style(if decision.refuses() { Verdict::Malicious } else { Verdict::Clean });
     let by = decision.policies.join(", ");
     let not = if decision.enforced { "" } else { " (not enforced)" };
     let must: Vec<String> = decision.obligations.iter().map(ToString::to_string).collect();
     let must = if must.is_empty() { String::new() } else { format!("; must {}", must.join(", ")) };
     write!(out, "  {style}{:8}{style:#} ", decision.effect)?;
-    writeln!(out, "{}", wrapped(&Shown(&format!("by {by}{not}{must}")).to_string(), "           ").trim_start())?;
+    writeln!(out, "{}", wrapped(&Shown(&format!("{who}by {by}{not}{must}")).to_string(), "           ").trim_start())?;
     for (what, list) in [("on trial", &decision.monitored), ("exceptions", &decision.exceptions)] {
         if !list.is_empty() {
             writeln!(out, "           {what}: {}", Shown(&list.join(", ")))?;

@@ -34,6 +34,7 @@ fn hostile() -> Report {
         origin: Vec::new(),
         advisories: Vec::new(),
         decision: None,
+        shadow: None,
     };
     let clean = Artifact {
         path: "/models/good.gguf".to_owned(),

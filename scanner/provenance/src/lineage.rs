@@ -167,6 +167,7 @@ mod tests {
             origin: Vec::new(),
             advisories: Vec::new(),
             decision: None,
+            shadow: None,
         }
     }
 

@@ -17,6 +17,7 @@ fn artifact(path: &str, format: &str, links: &[(LinkKind, &str)]) -> Artifact {
         origin: Vec::new(),
         advisories: Vec::new(),
         decision: None,
+        shadow: None,
     }
 }
 

@@ -228,6 +228,7 @@ fn artifact(format: Option<&str>, size_bytes: u64, metadata: Metadata, mut findi
         origin: Vec::new(),
         advisories: Vec::new(),
         decision: None,
+        shadow: None,
     }
 }
 

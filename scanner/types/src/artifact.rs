@@ -42,6 +42,9 @@ pub struct Artifact {
     /// What the policy says of it, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// What a candidate policy says of it, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Decision>,
 }
 
 impl Artifact {

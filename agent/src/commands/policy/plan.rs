@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
-use weighbridge_policy::{Action, Change, Machine, Plan, plan};
+use weighbridge_policy::{Action, Change, Machine, Plan, Recorded, plan};
 use weighbridge_types::{Report, Shown};
 
 use crate::cli::ListFormat;
@@ -24,7 +24,8 @@ pub struct PlanOptions {
     /// The policies that are to follow
     new: PathBuf,
 
-    /// A report of `weighbridge scan --format json`, or lines of `{"host": …, "team": …, "report": …}`
+    /// A report of `weighbridge scan --format json`, or lines: machines (`{"host": …, "team": …, "report": …}`) or recorded
+    /// requests (`{"principal": …, "action": …, "model": …, "context": …}`)
     #[arg(long, value_name = "FILE", required = true)]
     inventory: Vec<PathBuf>,
 
@@ -47,11 +48,12 @@ pub struct PlanOptions {
 
 pub fn run(options: &PlanOptions) -> Result<Outcome, Failure> {
     let (old, new) = (decide::load(&options.old)?, decide::load(&options.new)?);
-    let mut machines = Vec::new();
+    let mut inventory = Inventory::default();
     for path in &options.inventory {
-        machines.extend(inventory(path, options)?);
+        inventory.read(path, options)?;
     }
-    let plan = plan(&old, &new, &machines, &options.action, options.at.unwrap_or_else(Timestamp::now));
+    let Inventory { machines, records } = &inventory;
+    let plan = plan(&old, &new, machines, records, &options.action, options.at.unwrap_or_else(Timestamp::now));
     match options.format {
         ListFormat::Json => {
             let mut out = io::stdout().lock();
@@ -63,22 +65,41 @@ pub fn run(options: &PlanOptions) -> Result<Outcome, Failure> {
     Ok(Outcome::Yes)
 }
 
-fn inventory(path: &Path, options: &PlanOptions) -> Result<Vec<Machine>, Failure> {
-    let text = files::read_text(path, INVENTORY_BYTES_MAX)?;
-    if let Ok(report) = serde_json::from_str::<Report>(&text) {
-        let host = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        return Ok(vec![Machine { host, team: options.team.clone(), report }]);
+/// What is decided twice.
+#[derive(Default)]
+struct Inventory {
+    machines: Vec<Machine>,
+    records: Vec<Recorded>,
+}
+
+impl Inventory {
+    fn read(&mut self, path: &Path, options: &PlanOptions) -> Result<(), Failure> {
+        let text = files::read_text(path, INVENTORY_BYTES_MAX)?;
+        if let Ok(report) = serde_json::from_str::<Report>(&text) {
+            let host = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            self.machines.push(Machine { host, team: options.team.clone(), report });
+            return Ok(());
+        }
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            self.line(line).map_err(|e| {
+                let place = format!("`{}` line {}", path.display(), at + 1);
+                Failure::Usage(format!("{place} is no report of a scan, no machine and no recorded request: {e}"))
+            })?;
+        }
+        let unnamed = self.machines.iter_mut().filter(|m| m.team.is_none());
+        unnamed.for_each(|machine| machine.team.clone_from(&options.team));
+        Ok(())
     }
-    let mut machines = Vec::new();
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let mut machine: Machine = serde_json::from_str(line).map_err(|e| {
-            let place = format!("`{}` line {}", path.display(), at + 1);
-            Failure::Usage(format!("{place} is no report of a scan and no line of an inventory: {e}"))
-        })?;
-        machine.team = machine.team.or_else(|| options.team.clone());
-        machines.push(machine);
+
+    fn line(&mut self, line: &str) -> serde_json::Result<()> {
+        let value: serde_json::Value = serde_json::from_str(line)?;
+        if value.get("principal").is_some() {
+            self.records.push(serde_json::from_value(value)?);
+        } else {
+            self.machines.push(serde_json::from_value(value)?);
+        }
+        Ok(())
     }
-    Ok(machines)
 }
 
 fn print(out: &mut impl Write, plan: &Plan) -> io::Result<()> {

@@ -51,6 +51,7 @@ fn artifact(path: &str, format: &str, content: &[u8]) -> Artifact {
         origin: Vec::new(),
         advisories: Vec::new(),
         decision: None,
+        shadow: None,
     }
 }
 
