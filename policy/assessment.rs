@@ -29,7 +29,6 @@ pub(crate) const RUNS_CODE: &[&str] = &[
     "r-rds",
     "script",
     "sklearn",
-    "skops",
     "tf-graphdef",
     "tf-savedmodel",
     "torch-export",

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cedar_policy::{Policy, PolicyId, PolicySet as CedarSet, ValidationMode, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet as CedarSet, ValidationMode};
 use miette::{NamedSource, SourceSpan};
 use serde::de::DeserializeOwned;
 use serde_saphyr::Location;
@@ -17,7 +17,7 @@ use crate::annotations::Annotations;
 use crate::bundle;
 use crate::data::Data;
 use crate::problem::{Level, Problem, Problems, Source, fatal};
-use crate::set::{Entry, PolicySet, SCHEMA_TEXT, schema};
+use crate::set::{Entry, PolicySet, SCHEMA_TEXT, validator};
 
 /// Largest file of policies, bytes.
 const POLICY_BYTES_MAX: u64 = 1 << 20;
@@ -373,15 +373,15 @@ impl Loader {
     }
 
     fn validate(&mut self) {
-        let schema = match schema() {
-            Ok(schema) => schema,
+        let validator = match validator() {
+            Ok(validator) => validator,
             Err(e) => {
                 self.problems.push(Problem::of_file(Level::Error, "", e));
                 return;
             }
         };
         let Ok(all) = CedarSet::from_policies(self.policies.values().map(|e| e.policy.clone())) else { return };
-        let result = Validator::new(schema).validate(&all, ValidationMode::Strict);
+        let result = validator.validate(&all, ValidationMode::Strict);
         let file = |id: &PolicyId| {
             let entry = self.policies.get(&id.to_string())?;
             self.sources.get(&entry.file)

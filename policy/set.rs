@@ -1,8 +1,9 @@
 //! A set of policies with its data, ready to decide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
-use cedar_policy::{Policy, Schema};
+use cedar_policy::{Policy, Schema, Validator};
 use jiff::Timestamp;
 
 use crate::annotations::Annotations;
@@ -74,9 +75,11 @@ impl PolicySet {
     }
 }
 
-/// The schema, parsed.
-pub(crate) fn schema() -> Result<Schema, String> {
-    SCHEMA_TEXT.parse::<Schema>().map_err(|e| e.to_string())
+/// Holds policies against the schema, which is parsed once.
+pub(crate) fn validator() -> Result<&'static Validator, String> {
+    static VALIDATOR: LazyLock<Result<Validator, String>> =
+        LazyLock::new(|| SCHEMA_TEXT.parse::<Schema>().map(Validator::new).map_err(|e| e.to_string()));
+    VALIDATOR.as_ref().map_err(Clone::clone)
 }
 
 #[cfg(test)]
@@ -85,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_schema_is_one() {
-        schema().unwrap();
+        validator().unwrap();
         PolicySet::empty().unwrap();
     }
 }

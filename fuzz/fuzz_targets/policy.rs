@@ -9,14 +9,26 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use weighbridge_policy::{
-    Action, Assessment, Context, Principal, Repository, Request, Resource, decide, explain, init, run_tests,
+    Action, Assessment, Context, Principal, Repository, Request, Resource, decide, explain, run_tests,
 };
+
+const PERMIT: &str = r#"
+@id("fuzz-permit") @owner("o") @rationale("r") @severity("low")
+permit (principal, action, resource is Model) when { resource in Publisher::"known" };
+"#;
 
 static REPOSITORY: LazyLock<(PathBuf, PathBuf)> = LazyLock::new(|| {
     let file = std::env::var("WEIGHBRIDGE_FUZZ_FILE").expect("WEIGHBRIDGE_FUZZ_FILE names a file of a repository");
     let folder = tempfile::tempdir().expect("a temporary folder").keep();
-    init(&folder).expect("an empty folder");
-    (folder.clone(), folder.join(file))
+    let file = folder.join(file);
+    let policies = folder.join("policies");
+    for parent in [policies.as_path(), file.parent().unwrap_or(&folder)] {
+        std::fs::create_dir_all(parent).expect("an empty folder");
+    }
+    // One policy, so that there is something to decide by; few, so that a run
+    // is short.
+    std::fs::write(policies.join("permit.cedar"), PERMIT).expect("a file that can be written");
+    (folder, file)
 });
 
 fuzz_target!(|data: &[u8]| {

@@ -65,6 +65,11 @@ fn listed(program: &Program) -> Result<Vec<String>> {
 fn fuzz(program: &Program, target: &str, seconds: u64) -> Result<bool> {
     let corpus = root().join("fuzz/corpus").join(target);
     std::fs::create_dir_all(&corpus).map_err(|e| format!("cannot make `{}`: {e}", corpus.display()))?;
+    let starter = root().join("policy/starter").join(target);
+    if starter.is_file() {
+        std::fs::copy(&starter, corpus.join("starter"))
+            .map_err(|e| format!("cannot copy `{}`: {e}", starter.display()))?;
+    }
     let status = Command::new("cargo")
         .args(["fuzz", "run", "--fuzz-dir", "fuzz", program.name])
         .arg(&corpus)
