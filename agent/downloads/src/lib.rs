@@ -1,0 +1,2 @@
+//! Downloads.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The gate.
+#![forbid(unsafe_code)]

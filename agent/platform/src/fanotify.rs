@@ -1,0 +1,1 @@
+//! File access notification and permission events (fanotify(7)).

@@ -1,0 +1,1 @@
+//! Entering the namespaces of other processes (setns(2)).

@@ -1,0 +1,2 @@
+//! Inference stacks that run, and GPUs.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! State of an endpoint.
+#![forbid(unsafe_code)]
