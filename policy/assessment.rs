@@ -8,19 +8,16 @@ use weighbridge_types::{
     AdvisoryMatch, Artifact, Claim, Metadata, Model, ModelKind, Severity, Sha256, Signature, Strength, Verdict,
 };
 
-/// Formats that can run code when they are loaded: those of which the scanner's
-/// registry says so.
+/// Models that can run code when they are loaded, and the source code that their
+/// repositories bring. Programs that only lie beside a model are neither.
 pub(crate) const RUNS_CODE: &[&str] = &[
-    "elf",
     "joblib",
     "keras-h5",
     "keras-zip",
     "llamafile",
-    "mach-o",
     "nemo",
     "npy",
     "npz",
-    "pe",
     "pickle",
     "python-source",
     "pytorch-legacy",
@@ -36,7 +33,6 @@ pub(crate) const RUNS_CODE: &[&str] = &[
     "torch7",
     "torchscript",
     "torchserve-mar",
-    "windows-shortcut",
 ];
 
 /// Most values kept of a list: a hostile file can declare any number.

@@ -102,7 +102,7 @@ impl Replay<'_> {
     fn decide(&mut self, request: &Request<'_>, model: &Assessment, host: &str) {
         self.decisions += 1;
         let (before, after) = (decide(request, self.old), decide(request, self.new));
-        if before == after {
+        if !before.differs_from(&after) {
             return;
         }
         let (sha256, action) = (model.sha256.map(|d| d.to_string()), request.action.name());

@@ -82,6 +82,30 @@ pub enum PathClass {
 }
 
 impl PathClass {
+    /// What kind of place `path` is, by what it begins with or passes through.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let text = absolute.to_string_lossy();
+        let through = |part: &str| text.contains(part);
+        let below = |parts: &[&str]| parts.iter().any(|part| text.starts_with(part));
+        if through("/.ollama/") || through("/.lmstudio/") || through("/ollama/models/") || through("/.docker/models/") {
+            Self::Store
+        } else if through("/.cache/") || through("/Library/Caches/") {
+            Self::Cache
+        } else if below(&["/tmp/", "/var/tmp/", "/dev/shm/"]) {
+            Self::Temporary
+        } else if below(&["/home/", "/root/", "/Users/"]) {
+            Self::Home
+        } else if below(&["/media/", "/run/media/", "/Volumes/"]) {
+            Self::Removable
+        } else if below(&["/usr/", "/opt/", "/bin/", "/lib/", "/etc/"]) {
+            Self::System
+        } else {
+            Self::Other
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Store => "store",

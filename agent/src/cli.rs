@@ -4,6 +4,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weighbridge_types::Severity;
 
 use crate::commands::conformance::ConformanceOptions;
+use crate::commands::daemon::DaemonOptions;
+use crate::commands::doctor::DoctorOptions;
+use crate::commands::endpoint;
 use crate::commands::policy::{PolicyCommand, RequestOptions};
 use crate::commands::sign::SignOptions;
 use crate::commands::verify::VerifyOptions;
@@ -39,12 +42,37 @@ pub enum Command {
     /// Write, check, test, explain and distribute policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Watch this machine, decide by policy, act, record
+    ///
+    /// Runs in the foreground until SIGTERM; a service manager keeps it.
+    Daemon(DaemonOptions),
+    /// How the daemon is, what runs, what is being downloaded
+    Status(endpoint::StatusOptions),
+    /// The models on this machine, as the daemon knows them
+    Models(endpoint::ModelsOptions),
+    /// Why a file may or may not be used, and who can change that
+    ///
+    /// Exit codes: 0 allowed, 1 denied, 2 could not be decided.
+    Why(endpoint::WhyOptions),
+    /// Ask for a file to be approved
+    Request(endpoint::RequestOptions),
+    /// List, bring back and delete what was put into quarantine
+    #[command(subcommand)]
+    Quarantine(endpoint::QuarantineCommand),
+    /// Check and export the record of decisions and actions
+    #[command(subcommand)]
+    Audit(endpoint::AuditCommand),
+    /// Say what this system lets us see and stop, and what it does not
+    Doctor(DoctorOptions),
     /// The client protocols of the public conformance suites
     #[command(hide = true)]
     Conformance(ConformanceOptions),
     /// The confined half of `scan`; started by it
     #[command(name = "__scan-worker", hide = true)]
     ScanWorker,
+    /// The process that answers permission events; started by the daemon
+    #[command(name = "__gate", hide = true)]
+    Gate,
     /// Compile our YARA rules for a release, to standard output
     #[command(name = "__compile-rules", hide = true)]
     CompileRules,

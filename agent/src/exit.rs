@@ -52,6 +52,12 @@ pub enum Failure {
         /// What is wrong.
         problems: Vec<weighbridge_policy::Problem>,
     },
+    /// What files are judged by cannot be used.
+    #[error(transparent)]
+    Judges(#[from] weighbridge_scanner::JudgeError),
+    /// The daemon, or a question to it.
+    #[error(transparent)]
+    Daemon(#[from] weighbridge_daemon::DaemonError),
     /// A policy could not be distributed.
     #[error(transparent)]
     Distribution(#[from] weighbridge_distribution::Error),

@@ -35,7 +35,7 @@ impl Progress {
         }
     }
 
-    pub fn on(&self, event: &Event) {
+    pub fn on(&self, event: &Event<'_>) {
         if self.bar.is_hidden() {
             return;
         }
@@ -51,6 +51,7 @@ impl Progress {
             Event::Progress(bytes) => {
                 self.partial.fetch_add(*bytes, Ordering::Relaxed);
             }
+            Event::Artifact { .. } => return,
             Event::Done(bytes) => {
                 self.done.fetch_add(*bytes, Ordering::Relaxed);
                 // What was reported of it is in `done` now.

@@ -18,6 +18,7 @@
 
 mod advisories;
 mod cache;
+mod judges;
 mod models;
 mod origin;
 mod patterns;
@@ -28,6 +29,7 @@ mod scan;
 mod signatures;
 pub mod worker;
 
+pub use judges::{JudgeError, JudgePlaces, Judges, documents, trust};
 pub use patterns::{PatternError, PatternPage, Patterns};
 pub use pool::WorkerCommand;
 pub use scan::{Event, ScanConfig, ScanFailure, scan};

@@ -58,7 +58,7 @@ pub struct ScanConfig {
 
 /// Something worth showing while a scan runs.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<'a> {
     /// A file was met.
     Seen,
     /// A file is waiting to be inspected, so many bytes.
@@ -67,6 +67,15 @@ pub enum Event {
     Progress(u64),
     /// A file of so many bytes is done.
     Done(u64),
+    /// The artifact of this path in the report was made of this file.
+    Artifact {
+        /// The file, byte for byte.
+        path: &'a Path,
+        /// Which file it was.
+        meta: &'a FileMeta,
+        /// The path as the report writes it.
+        shown: &'a str,
+    },
 }
 
 /// Why a scan could not be done at all.
@@ -92,7 +101,11 @@ pub enum ScanFailure {
 /// # Errors
 /// [`ScanFailure`] if nothing could be inspected; single files that fail are
 /// findings and errors in the report.
-pub fn scan(config: &ScanConfig, events: &(dyn Fn(Event) + Sync), stop: &AtomicBool) -> Result<Report, ScanFailure> {
+pub fn scan(
+    config: &ScanConfig,
+    events: &(dyn Fn(Event<'_>) + Sync),
+    stop: &AtomicBool,
+) -> Result<Report, ScanFailure> {
     let started = Instant::now();
     let rules = rules_digest(&config.patterns);
     let cache = match &config.cache {
@@ -120,7 +133,7 @@ pub fn scan(config: &ScanConfig, events: &(dyn Fn(Event) + Sync), stop: &AtomicB
 
 /// Everything the threads of one scan share.
 struct Run<'a> {
-    events: &'a (dyn Fn(Event) + Sync),
+    events: &'a (dyn Fn(Event<'_>) + Sync),
     stop: &'a AtomicBool,
     cache: Option<Mutex<Cache>>,
     sender: Sender<Candidate>,
@@ -344,6 +357,7 @@ impl Sink for Run<'_> {
         drop(cache);
         self.counts.cached.fetch_add(1, Ordering::Relaxed);
         if let Some(artifact) = remembered {
+            (self.events)(Event::Artifact { path, meta, shown: &artifact.path });
             let mut state = self.state();
             state.paths.insert(path.to_path_buf());
             state.artifacts.push(artifact);
@@ -395,6 +409,10 @@ impl Assessments for Run<'_> {
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                 cache.put(&candidate.path, &candidate.meta, artifact.clone());
             }
+        }
+        if let Some(artifact) = &artifact {
+            let (path, meta) = (&candidate.path, &candidate.meta);
+            (self.events)(Event::Artifact { path, meta, shown: &artifact.path });
         }
         let mut state = self.state();
         if let Some(testimony) = assessed.testimony {

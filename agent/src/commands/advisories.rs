@@ -1,18 +1,14 @@
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use jiff::Timestamp;
-use weighbridge_provenance::advisory::osv::{Affected, DOCUMENT_BYTES_MAX, Event};
+use weighbridge_provenance::advisory::osv::{Affected, Event};
 use weighbridge_provenance::advisory::{Advisory, Catalogue};
 use weighbridge_types::Shown;
 
 use crate::cli::{AdvisoriesCommand, AdvisoriesOptions};
 use crate::exit::{Failure, Outcome};
 use crate::report::{bold, severity_style, wrapped};
-
-/// Most advisories read from a folder.
-const DOCUMENTS_MAX: usize = 10_000;
 
 pub fn run(options: &AdvisoriesOptions) -> Result<Outcome, Failure> {
     let mut out = anstream::stdout().lock();
@@ -33,44 +29,8 @@ pub fn run(options: &AdvisoriesOptions) -> Result<Outcome, Failure> {
 
 /// Our advisories and those directly in `folder`.
 pub fn catalogue(folder: Option<&Path>) -> Result<Catalogue, Failure> {
-    let documents = folder.map(documents).transpose()?.unwrap_or_default();
+    let documents = folder.map(weighbridge_scanner::documents).transpose()?.unwrap_or_default();
     Ok(Catalogue::load(&documents, Timestamp::now())?)
-}
-
-/// Our advisories about models, and those directly in `folder`. Those about
-/// programs are left out: a scan starts faster without them.
-pub fn of_models(folder: Option<&Path>) -> Result<Catalogue, Failure> {
-    let documents = folder.map(documents).transpose()?.unwrap_or_default();
-    Ok(Catalogue::of_models(&documents, Timestamp::now())?)
-}
-
-fn documents(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let failure = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| Failure::File { action: "read", path, source }
-    };
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failure(folder))? {
-        let path = entry.map_err(failure(folder))?.path();
-        if path.extension().is_some_and(|e| e == "json") && path.is_file() {
-            files.push(path);
-        }
-        if files.len() > DOCUMENTS_MAX {
-            return Err(Failure::Usage(format!("more than {DOCUMENTS_MAX} advisories in `{}`", folder.display())));
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Failure::Usage(format!("no *.json files in `{}`", folder.display())));
-    }
-    let read = |path: PathBuf| {
-        let mut bytes = Vec::new();
-        // One byte more than is allowed, so that the excess is noticed.
-        let file = File::open(&path).map_err(failure(&path))?;
-        file.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failure(&path))?;
-        Ok((path.display().to_string(), bytes))
-    };
-    files.into_iter().map(read).collect()
 }
 
 fn list(out: &mut impl Write, catalogue: &Catalogue) -> io::Result<()> {

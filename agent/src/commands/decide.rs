@@ -40,7 +40,7 @@ pub fn on(report: &mut Report, set: &PolicySet, shadow: Option<&PolicySet>, opti
         report.models.iter().flat_map(|m| m.files.iter().map(move |f| (f.as_str(), m))).collect();
     for artifact in &mut report.artifacts {
         let assessment = Assessment::of(artifact, models.get(artifact.path.as_str()).copied());
-        let context = Context { path_class: path_class(&artifact.path), ..context.clone() };
+        let context = Context { path_class: PathClass::of(&artifact.path), ..context.clone() };
         let request = Request {
             principal: &principal,
             action: options.action,
@@ -48,7 +48,7 @@ pub fn on(report: &mut Report, set: &PolicySet, shadow: Option<&PolicySet>, opti
             context: &context,
         };
         let decision = decide(&request, set);
-        artifact.shadow = shadow.map(|shadow| decide(&request, shadow)).filter(|other| *other != decision);
+        artifact.shadow = shadow.map(|shadow| decide(&request, shadow)).filter(|other| other.differs_from(&decision));
         artifact.decision = Some(decision);
     }
 }
@@ -56,27 +56,4 @@ pub fn on(report: &mut Report, set: &PolicySet, shadow: Option<&PolicySet>, opti
 /// The name of this machine.
 fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// What kind of place `path` is, by what it begins with or passes through.
-fn path_class(path: &str) -> PathClass {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let text = absolute.to_string_lossy();
-    let through = |part: &str| text.contains(part);
-    let below = |parts: &[&str]| parts.iter().any(|part| text.starts_with(part));
-    if through("/.ollama/") || through("/.lmstudio/") || through("/ollama/models/") || through("/.docker/models/") {
-        PathClass::Store
-    } else if through("/.cache/") || through("/Library/Caches/") {
-        PathClass::Cache
-    } else if below(&["/tmp/", "/var/tmp/", "/dev/shm/"]) {
-        PathClass::Temporary
-    } else if below(&["/home/", "/root/", "/Users/"]) {
-        PathClass::Home
-    } else if below(&["/media/", "/run/media/", "/Volumes/"]) {
-        PathClass::Removable
-    } else if below(&["/usr/", "/opt/", "/bin/", "/lib/", "/etc/"]) {
-        PathClass::System
-    } else {
-        PathClass::Other
-    }
 }

@@ -1,6 +1,9 @@
 pub mod advisories;
 pub mod conformance;
+pub mod daemon;
 pub mod decide;
+pub mod doctor;
+pub mod endpoint;
 pub mod files;
 pub mod inventory;
 pub mod policy;

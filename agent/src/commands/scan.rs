@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use weighbridge_discovery::Walk;
-use weighbridge_provenance::origin::{CATALOGUE_BYTES_MAX, Catalogue};
-use weighbridge_scanner::{ScanConfig, WorkerCommand};
+use weighbridge_scanner::{JudgePlaces, ScanConfig, WorkerCommand};
 use weighbridge_types::{Decision, Report};
 
 use crate::cli::{Cli, Command, Format, ScanOptions};
@@ -17,9 +16,6 @@ use crate::commands::decide;
 use crate::exit::{Failure, Outcome};
 use crate::report::SpecVersion;
 use crate::{progress, report};
-
-/// Largest YARA file read, bytes.
-const RULES_BYTES_MAX: u64 = 16 << 20;
 
 pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
     // A bundle that was altered must not be read from.
@@ -66,31 +62,29 @@ fn config(options: &ScanOptions) -> Result<ScanConfig, Failure> {
         source,
     })?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // What the policy repository brings counts where no option says otherwise.
-    let part = |name: &str, given: &Option<PathBuf>| {
-        given.clone().or_else(|| options.policy.as_ref().map(|p| p.join(name)).filter(|p| p.exists()))
+    let given = JudgePlaces {
+        patterns: options.rules.clone(),
+        catalogue: options.catalogue.clone(),
+        advisories: options.advisories.clone(),
+        trust: options.trust.clone(),
     };
+    // What the policy repository brings counts where no option says otherwise.
+    let judges = given.or(options.policy.as_deref().map(JudgePlaces::of_policy).unwrap_or_default());
+    let judges = judges.read(Timestamp::now())?;
     Ok(ScanConfig {
         walk: Walk {
             roots: without_nested(roots),
             one_file_system: options.one_file_system || options.all,
             threads: cores.min(8),
+            ..Walk::default()
         },
         jobs: options.jobs.map_or(cores, usize::from),
         worker: WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] },
         deep: options.deep,
-        patterns: part("rules", &options.rules).as_deref().map(patterns).transpose()?.unwrap_or_default(),
-        catalogue: part("trust/catalogue.json", &options.catalogue)
-            .as_deref()
-            .map(catalogue)
-            .transpose()?
-            .unwrap_or_default(),
-        advisories: crate::commands::advisories::of_models(part("advisories", &options.advisories).as_deref())?,
-        trust: part("trust/trust.toml", &options.trust)
-            .as_deref()
-            .map(crate::commands::trust::from_file)
-            .transpose()?
-            .unwrap_or_default(),
+        patterns: judges.patterns,
+        catalogue: judges.catalogue,
+        advisories: judges.advisories,
+        trust: judges.trust,
         cache: options.cache.clone(),
         silence_max: Duration::from_secs(options.timeout),
         danger_unconfined: options.danger_unconfined,
@@ -115,44 +109,6 @@ fn without_nested(mut roots: Vec<PathBuf>) -> Vec<PathBuf> {
 fn same_device(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     matches!((std::fs::metadata(a), std::fs::symlink_metadata(b)), (Ok(a), Ok(b)) if a.dev() == b.dev() && !b.is_symlink())
-}
-
-/// The YARA files directly in `folder`, by name.
-fn patterns(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let failure = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| Failure::File { action: "read", path, source }
-    };
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect())
-        .map_err(failure(folder))?;
-    files.retain(|f| f.extension().is_some_and(|e| e == "yar" || e == "yara"));
-    files.sort();
-    if files.is_empty() {
-        return Err(Failure::Usage(format!("no *.yar or *.yara files in `{}`", folder.display())));
-    }
-    files
-        .into_iter()
-        .map(|file| {
-            let length = std::fs::metadata(&file).map_err(failure(&file))?.len();
-            if length > RULES_BYTES_MAX {
-                return Err(Failure::Usage(format!("`{}` is larger than 16 MiB", file.display())));
-            }
-            let text = std::fs::read_to_string(&file).map_err(failure(&file))?;
-            Ok((file.display().to_string(), text))
-        })
-        .collect()
-}
-
-/// The digest catalogue in `file`.
-fn catalogue(file: &Path) -> Result<Catalogue, Failure> {
-    let failure = |source| Failure::File { action: "read", path: file.display().to_string(), source };
-    let mut bytes = Vec::new();
-    // One byte more than may be, so that a longer file is refused.
-    let max = CATALOGUE_BYTES_MAX as u64 + 1;
-    File::open(file).and_then(|f| f.take(max).read_to_end(&mut bytes)).map_err(failure)?;
-    Catalogue::parse(&bytes)
-        .map_err(|e| Failure::Usage(format!("the catalogue `{}` cannot be used: {e}", file.display())))
 }
 
 fn write(options: &ScanOptions, report: &Report) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! Whom to trust, from the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use weighbridge_provenance::signature::{MethodConfig, SignerConfig, TRUST_BYTES_MAX, TrustConfig};
@@ -58,16 +58,4 @@ impl SignerOptions {
         };
         Ok(TrustConfig { signers: vec![SignerConfig { name: None, method }] })
     }
-}
-
-/// The signers in a trust file; the files it names are relative to it.
-pub fn from_file(path: &Path) -> Result<TrustConfig, Failure> {
-    let text = files::read_text(path, TRUST_BYTES_MAX)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let read = |name: &str| {
-        let bytes = files::try_read(&folder.join(name), TRUST_BYTES_MAX)?;
-        String::from_utf8(bytes).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()))
-    };
-    let failure = |e: &dyn std::fmt::Display| Failure::Usage(format!("in `{}`: {e}", path.display()));
-    TrustConfig::parse(&text, &read).map_err(|e| failure(&e))
 }

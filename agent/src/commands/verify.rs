@@ -9,7 +9,7 @@ use weighbridge_provenance::signature::{
 use weighbridge_types::{Coverage, Shown, Signature, Signer, SigningMethod};
 
 use crate::commands::files;
-use crate::commands::trust::{self, SignerOptions};
+use crate::commands::trust::SignerOptions;
 use crate::exit::{Failure, Outcome};
 use crate::progress::Bytes;
 use crate::report::{bold, good, ill, size, wrapped};
@@ -78,7 +78,7 @@ struct Report<'a> {
 
 pub fn run(options: &VerifyOptions) -> Result<Outcome, Failure> {
     let config = match &options.trust {
-        Some(file) => trust::from_file(file)?,
+        Some(file) => weighbridge_scanner::trust(file)?,
         None => options.signer.config()?,
     };
     let verified = verified(options, &config)?;

@@ -20,7 +20,7 @@ mod walk;
 
 pub use candidate::{Candidate, FileMeta, Reason, Sink};
 pub use mounts::{Mount, local_mounts, pseudo_mounts};
-pub use open::{companions, linked, names};
+pub use open::{companions, is_candidate, linked, names};
 pub use stores::{Store, stores};
 pub use tree::{Tree, TreeError, TreeFile, TreeRules};
 pub use walk::{Walk, walk};

@@ -65,6 +65,14 @@ pub(crate) fn glance(file: &File, name: &OsStr) -> io::Result<Glance> {
     })
 }
 
+/// Whether the file at `path` is worth inspecting, by its first and last
+/// bytes. What cannot be opened is not.
+#[must_use]
+pub fn is_candidate(path: &Path) -> bool {
+    let Ok(file) = no_follow(path) else { return false };
+    regular(&file).is_ok() && matches!(glance(&file, path.file_name().unwrap_or_default()), Ok(Glance::Candidate))
+}
+
 fn tail(file: &File, len: u64) -> io::Result<Vec<u8>> {
     let mut buf = vec![0; TAIL_BYTES.min(usize::try_from(len).unwrap_or(TAIL_BYTES))];
     let n = file.read_at(&mut buf, len.saturating_sub(TAIL_BYTES as u64))?;

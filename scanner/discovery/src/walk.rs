@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ignore::{WalkBuilder, WalkState};
 
@@ -15,6 +15,11 @@ pub struct Walk {
     /// Where to begin: files and folders. A root that is a link is followed,
     /// since its user named it; nothing below is.
     pub roots: Vec<PathBuf>,
+    /// Single files that are looked at like those met on the way: a watcher
+    /// names them.
+    pub files: Vec<PathBuf>,
+    /// Files that are open already, and the path they are known by.
+    pub open: Vec<(Arc<File>, PathBuf)>,
     /// Stay on the file system of each root.
     pub one_file_system: bool,
     /// Threads; 0 chooses.
@@ -30,6 +35,15 @@ type Blobs = Mutex<BTreeMap<PathBuf, Vec<PathBuf>>>;
 pub fn walk(walk: &Walk, sink: &impl Sink) {
     let pseudo: HashSet<PathBuf> = pseudo_mounts().into_iter().collect();
     let blobs = Blobs::default();
+    for path in &walk.files {
+        found(path, path.clone(), Vec::new(), sink);
+    }
+    for (handle, path) in &walk.open {
+        match handle.try_clone().and_then(|handle| looked_at(handle, path.clone(), Vec::new(), sink)) {
+            Ok(other) => sink.seen(other),
+            Err(e) => sink.error(path, format!("cannot read it: {e}")),
+        }
+    }
     let mut folders = Vec::new();
     for root in &walk.roots {
         match std::fs::metadata(root) {
@@ -117,7 +131,11 @@ fn try_found(real: &Path, path: PathBuf, also_at: Vec<PathBuf>, sink: &impl Sink
             return Ok(false);
         }
     }
-    let handle = no_follow(real)?;
+    looked_at(no_follow(real)?, path, also_at, sink)
+}
+
+/// As [`try_found`], of an open file.
+fn looked_at(handle: File, path: PathBuf, also_at: Vec<PathBuf>, sink: &impl Sink) -> io::Result<bool> {
     match glance(&handle, path.file_name().unwrap_or_default())? {
         Glance::Candidate => {
             let meta = regular(&handle)?;

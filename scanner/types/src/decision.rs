@@ -150,6 +150,13 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether anyone would notice that it is this one and not `other`: the
+    /// mode alone is no difference.
+    #[must_use]
+    pub fn differs_from(&self, other: &Self) -> bool {
+        Self { mode: other.mode, ..self.clone() } != *other
+    }
+
     /// Whether it must not be done.
     #[must_use]
     pub fn refuses(&self) -> bool {

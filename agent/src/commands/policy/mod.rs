@@ -18,7 +18,7 @@ use clap::Subcommand;
 
 use crate::exit::{Failure, Outcome};
 
-pub use request::RequestOptions;
+pub use request::{RequestOptions, action};
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {

@@ -1,0 +1,242 @@
+//! What all threads of the daemon share, and what happens to a model that was
+//! found.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use serde_json::json;
+use weighbridge_gate::{Gate, Unknown, Verdict as GateVerdict};
+use weighbridge_platform::file::FileKey;
+use weighbridge_policy::{Action, Mode, Principal};
+use weighbridge_types::{Artifact, Model, Severity, Shown};
+
+use crate::actions;
+use crate::config::Config;
+use crate::events::{Event, Kind};
+use crate::judgement::{Judged, Place, judge};
+use crate::policies::{Loaded, Policies, Refresh};
+use crate::record::{Known, Record};
+use crate::scans::{Found, Scans};
+use crate::sensors::Live;
+use crate::users::Users;
+
+/// People for whom the gate knows a verdict of their own; others get the
+/// machine's until they ask.
+const PEOPLE_MAX: usize = 256;
+
+/// See the module.
+pub struct Core {
+    pub config: Config,
+    pub place: Place,
+    pub policies: Policies,
+    pub scans: Scans,
+    pub record: Record,
+    pub gate: RwLock<Option<Gate>>,
+    pub users: RwLock<Arc<Users>>,
+    pub live: Mutex<Live>,
+    pub stop: Arc<AtomicBool>,
+    pub started: Timestamp,
+}
+
+/// A file that was found, and what it is.
+pub struct Subject<'a> {
+    /// Byte for byte.
+    pub path: &'a Path,
+    /// Which file it was when it was inspected.
+    pub key: FileKey,
+    pub artifact: &'a Artifact,
+    pub model: Option<&'a Model>,
+}
+
+impl Core {
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn mode(&self) -> Mode {
+        let policy = self.policies.current();
+        if policy.set.is_empty() {
+            return Mode::Observe;
+        }
+        policy.set.data().fleet.mode(self.place.team.as_deref())
+    }
+
+    /// Records and tells `event`; what cannot be recorded is said on standard
+    /// error, which the service manager keeps.
+    pub fn tell(&self, event: &Event) {
+        if let Err(e) = self.record.tell(event) {
+            eprintln!("weighbridge: {} ({e})", event.text);
+        }
+    }
+
+    /// A fault of the daemon's own.
+    pub fn fault(&self, what: &str, error: &dyn std::fmt::Display) {
+        self.tell(&Event::new(
+            Severity::Medium,
+            Kind::Daemon,
+            format!("{what}: {error}"),
+            json!({ "fault": what, "error": error.to_string() }),
+        ));
+    }
+
+    /// Everything that a scan found.
+    pub fn found(&self, found: &Found) {
+        let policy = self.policies.current();
+        let models: HashMap<&str, &Model> =
+            found.report.models.iter().flat_map(|m| m.files.iter().map(move |f| (f.as_str(), m))).collect();
+        for artifact in &found.report.artifacts {
+            let Some((path, key)) = found.files.get(&artifact.path) else { continue };
+            let model = models.get(artifact.path.as_str()).copied();
+            self.consider(&policy, &Subject { path, key: *key, artifact, model });
+        }
+    }
+
+    /// Decides on a file, records it if anything is new, and acts.
+    pub fn consider(&self, policy: &Loaded, subject: &Subject<'_>) -> Judged {
+        let now = Timestamp::now();
+        let request =
+            self.place.request(policy, self.place.as_host(), Action::Store, subject.artifact, subject.model, now);
+        let judged = judge(policy, request);
+        self.tell_gate(policy, subject, now);
+        let known = self.record.known(subject.path);
+        let same = known.as_ref().is_some_and(|known| is_same(known, subject, &judged));
+        if same {
+            if let Err(e) = self.record.seen(subject.path) {
+                self.fault("cannot record a file", &e);
+            }
+        } else {
+            let first = known.is_none();
+            if let Err(e) = self.record.decided(policy, subject, &judged, &event(subject, &judged, first)) {
+                self.fault("cannot record a decision", &e);
+            }
+        }
+        // What was refused and is still there is tried again at every sweep.
+        if judged.decision.enforced && (!same || judged.decision.refuses()) {
+            actions::carry_out(self, subject, &judged, !same);
+        }
+        judged
+    }
+
+    /// What the gate answers from now on when the file is opened.
+    fn tell_gate(&self, policy: &Loaded, subject: &Subject<'_>, now: Timestamp) {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(gate) = gate.as_ref() else { return };
+        let verdict = |principal: Principal| {
+            let request = self.place.request(policy, principal, Action::Load, subject.artifact, subject.model, now);
+            if judge(policy, request).decision.refuses() { GateVerdict::DENY } else { GateVerdict::Allow }
+        };
+        let general = verdict(self.place.as_host());
+        gate.set(subject.key, None, general);
+        for (uid, name) in self.users().people().take(PEOPLE_MAX) {
+            let own = verdict(Principal::User(name.to_owned()));
+            if own != general {
+                gate.set(subject.key, Some(uid), own);
+            }
+        }
+    }
+
+    /// Looks for another policy, and decides everything again if there is one.
+    pub fn refresh_policy(&self) {
+        match self.policies.refresh(Timestamp::now()) {
+            Refresh::Same => {}
+            Refresh::Refused(reason) => self.tell(&Event::new(
+                Severity::High,
+                Kind::Policy,
+                format!("the policy was refused, the last good one stays in force: {reason}"),
+                json!({ "refused": reason }),
+            )),
+            Refresh::Changed => {
+                let policy = self.policies.current();
+                self.tell(&Event::new(
+                    Severity::Info,
+                    Kind::Policy,
+                    format!("policy {} is in force, mode {}", policy.revision, self.mode().name()),
+                    json!({ "revision": policy.revision, "policies": policy.set.ids().count(), "mode": self.mode().name() }),
+                ));
+                self.set_gate_mode();
+                self.decide_again();
+            }
+        }
+    }
+
+    /// What the gate answers for files that nobody decided on.
+    pub fn set_gate_mode(&self) {
+        let unknown = if self.mode() == Mode::Lockdown { Unknown::Pending } else { Unknown::Allow };
+        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            gate.unknown(unknown);
+        }
+    }
+
+    /// Decides on everything that is recorded, without reading it again.
+    pub fn decide_again(&self) {
+        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            gate.clear();
+        }
+        let policy = self.policies.current();
+        let all = self.record.each(&mut |path, key, artifact, model| {
+            let subject = Subject { path, key, artifact, model };
+            // What changed since is for the watcher.
+            if current_key(path) == Some(key) {
+                self.consider(&policy, &subject);
+            }
+        });
+        if let Err(e) = all {
+            self.fault("cannot decide again", &e);
+        }
+    }
+
+    /// Files that are no longer there.
+    pub fn gone(&self, paths: &[PathBuf]) {
+        for path in paths {
+            if let Err(e) = self.record.gone(path) {
+                self.fault("cannot record that a file is gone", &e);
+            }
+        }
+    }
+}
+
+/// The key of the file at `path` now, unless it is a link or gone.
+pub fn current_key(path: &Path) -> Option<FileKey> {
+    std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file).map(|m| FileKey::from(&m))
+}
+
+fn is_same(known: &Known, subject: &Subject<'_>, judged: &Judged) -> bool {
+    known.key == subject.key
+        && known.decision.as_ref() == Some(&judged.decision)
+        && known.artifact.verdict == subject.artifact.verdict
+        && known.artifact.findings == subject.artifact.findings
+}
+
+/// What is told of a decision.
+fn event(subject: &Subject<'_>, judged: &Judged, first: bool) -> Event {
+    let (artifact, decision) = (subject.artifact, &judged.decision);
+    let severity = artifact.findings.iter().map(|f| f.severity).max().unwrap_or(Severity::Info);
+    let severity = if decision.refuses() { severity.max(Severity::Medium) } else { severity };
+    let by = decision.policies.join(", ");
+    let not = if decision.enforced { "" } else { " (not enforced)" };
+    let text = format!(
+        "{}{} {}: {} by {by}{not}",
+        if first { "" } else { "now " },
+        artifact.verdict,
+        Shown(&artifact.path),
+        decision.effect
+    );
+    let body = json!({
+        "path": artifact.path,
+        "sha256": artifact.sha256,
+        "format": artifact.format,
+        "size_bytes": artifact.size_bytes,
+        "verdict": artifact.verdict,
+        "findings": artifact.findings.iter().map(|f| &f.rule).collect::<Vec<_>>(),
+        "decision": decision,
+        "first": first,
+    });
+    Event::new(severity, Kind::Decision, text, body)
+}

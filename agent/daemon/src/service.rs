@@ -1,0 +1,280 @@
+//! The daemon's life: start, keep going, end.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use weighbridge_gate::{Gate, Start};
+use weighbridge_platform::priority;
+use weighbridge_types::{Severity, Shown};
+
+use crate::config::Config;
+use crate::control;
+use crate::core::{Core, Subject};
+use crate::error::DaemonError;
+use crate::events::{Event, Kind};
+use crate::judgement::Place;
+use crate::policies::Policies;
+use crate::record::Record;
+use crate::scans::{Scans, Work};
+use crate::users::Users;
+use crate::{sensors, watch};
+
+/// Time between looks at signals.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Time between looks at the user database.
+const USERS_EVERY: Duration = Duration::from_secs(300);
+/// Time for threads to end when the daemon does.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the daemon until SIGTERM or SIGINT. `program` is the `weighbridge`
+/// binary, which is also the gate and the scan worker.
+///
+/// # Errors
+/// [`DaemonError`] if it could not start; what fails later is told.
+pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|source| DaemonError::System { what: "handle signals", source })?;
+    }
+    let core = Arc::new(open(config, program, stop)?);
+    for left in core.record.opening() {
+        core.tell(&Event::new(Severity::Medium, Kind::Daemon, left, Value::Null));
+    }
+    let listener = control::listen(&core.config.socket)?;
+    core.refresh_policy();
+    if core.config.gate.enabled {
+        start_gate(&core, program);
+    }
+    core.decide_again();
+    let (ring, rung) = crossbeam_channel::bounded(1);
+    let answering = Arc::clone(&core);
+    std::thread::spawn(move || control::serve(&answering, &listener));
+    let mut threads = vec![spawn("sweep", &core, move |core| sweep(core, &rung))];
+    if core.config.files.watch {
+        let ring = ring.clone();
+        threads.push(spawn("watch", &core, move |core| watch::run(core, &ring)));
+    }
+    if core.config.downloads.enabled {
+        threads.push(spawn("downloads", &core, sensors::watch_downloads));
+    }
+    if core.config.runtimes.enabled {
+        threads.push(spawn("runtimes", &core, sensors::watch_runtimes));
+    }
+    if core.config.gpu.enabled {
+        threads.push(spawn("gpus", &core, sensors::watch_gpus));
+    }
+    core.tell(&Event::new(
+        Severity::Info,
+        Kind::Daemon,
+        format!("the daemon runs, mode {}", core.mode().name()),
+        json!({ "version": env!("CARGO_PKG_VERSION"), "mode": core.mode().name() }),
+    ));
+    println!("weighbridge: watching; `weighbridge status --socket {}` shows more", core.config.socket.display());
+    supervise(&core, program);
+    end(&core, threads);
+    Ok(())
+}
+
+fn open(config: Config, program: &Path, stop: Arc<AtomicBool>) -> Result<Core, DaemonError> {
+    let unusable = |reason: String| DaemonError::State { path: config.state.display().to_string(), reason };
+    let record = Record::open(&config.state).map_err(unusable)?;
+    let policies = Policies::new(config.policy.clone(), &config.state).map_err(unusable)?;
+    let scans = Scans::new(config.files.clone(), &config.state, program.to_path_buf(), Arc::clone(&stop));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(Core {
+        place: Place { host, team: config.team.clone() },
+        policies,
+        scans,
+        record,
+        gate: RwLock::new(None),
+        users: RwLock::new(Arc::new(Users::read())),
+        live: Mutex::default(),
+        stop,
+        started: Timestamp::now(),
+        config,
+    })
+}
+
+fn spawn(
+    name: &str,
+    core: &Arc<Core>,
+    run: impl FnOnce(&Arc<Core>) + Send + 'static,
+) -> (String, Option<JoinHandle<()>>) {
+    let core = Arc::clone(core);
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&core));
+    (name.to_owned(), thread.ok())
+}
+
+/// Sweeps now, then from time to time, and whenever `rung`.
+fn sweep(core: &Arc<Core>, rung: &Receiver<()>) {
+    priority::yield_to_others();
+    while !core.stop.load(Ordering::Relaxed) {
+        let began = Timestamp::now();
+        let started = Instant::now();
+        match core.scans.run(Work::Sweep, &core.policies.current()) {
+            Ok(_) if core.stop.load(Ordering::Relaxed) => return,
+            Ok(found) => {
+                core.found(&found);
+                if let Err(e) = core.record.swept(&core.scans.roots(), &found.report.models, began) {
+                    core.fault("cannot record the sweep", &e);
+                }
+                let summary = &found.report.summary;
+                core.tell(&Event::new(
+                    Severity::Info,
+                    Kind::Daemon,
+                    format!(
+                        "swept {} files in {} s: {} models, {} bytes read",
+                        summary.files_seen,
+                        started.elapsed().as_secs(),
+                        summary.models,
+                        summary.bytes_hashed
+                    ),
+                    json!({ "swept": summary, "errors": found.report.errors.len() }),
+                ));
+            }
+            Err(e) => core.fault("the sweep could not be done", &e),
+        }
+        let until = Instant::now() + core.config.sweep();
+        while Instant::now() < until && !core.stop.load(Ordering::Relaxed) {
+            if rung.recv_timeout(PAUSE).is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+/// The gate, and the thread that answers what it asks.
+fn start_gate(core: &Arc<Core>, program: &Path) {
+    let deadline_ms = u32::try_from(core.config.gate.deadline_ms).unwrap_or(u32::MAX);
+    let start = Start { deadline_ms, ..Start::new(core.config.gate.marks.clone()) };
+    let gate = match Gate::spawn(program, &["__gate".into()], start) {
+        Ok(gate) => gate,
+        Err(e) => return core.fault("the gate is not up; denied models can be opened", &e),
+    };
+    for error in &gate.ready().errors {
+        core.fault(&format!("`{}` is not gated", error.path.display()), &error.reason);
+    }
+    if !gate.ready().others.is_empty() {
+        let others = gate.ready().others.join(", ");
+        core.fault("another program answers permission events, too; the two can slow each other down", &others);
+    }
+    let questions = gate.questions();
+    *core.gate.write().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+    core.set_gate_mode();
+    let core = Arc::clone(core);
+    std::thread::spawn(move || {
+        while let Ok(question) = questions.recv() {
+            let (path, key) = (question.refusal.path, question.refusal.key);
+            let policy = core.policies.current();
+            match core.scans.run(Work::Open(Arc::new(question.file), path.clone()), &policy) {
+                Ok(found) => {
+                    let model = found.report.models.first();
+                    match found.report.artifacts.first() {
+                        Some(artifact) => {
+                            core.consider(&policy, &Subject { path: &path, key, artifact, model });
+                        }
+                        // No model after all.
+                        None => core.allow(key),
+                    }
+                }
+                Err(e) => core.fault("a file that was opened could not be inspected", &e),
+            }
+        }
+    });
+}
+
+/// Keeps policy, users and gate fresh until told to stop.
+fn supervise(core: &Arc<Core>, program: &Path) {
+    let every = Duration::from_secs(core.config.policy.check_seconds);
+    let (mut policy_at, mut users_at) = (Instant::now() + every, Instant::now() + USERS_EVERY);
+    let mut restart_at = Instant::now();
+    let mut patience = Duration::from_secs(1);
+    while !core.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(PAUSE);
+        if Instant::now() >= policy_at {
+            core.refresh_policy();
+            policy_at = Instant::now() + every;
+        }
+        if Instant::now() >= users_at {
+            *core.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::read());
+            users_at = Instant::now() + USERS_EVERY;
+        }
+        let mut dead = core.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if dead.as_mut().is_some_and(|gate| !gate.is_alive()) {
+            *dead = None;
+            drop(dead);
+            core.fault("the gate died; opens go through until it is up again", &"restarting");
+            restart_at = Instant::now() + patience;
+            patience = (patience * 2).min(Duration::from_secs(300));
+        } else if dead.is_none() && core.config.gate.enabled && Instant::now() >= restart_at {
+            drop(dead);
+            restart_at = Instant::now() + patience;
+            start_gate(core, program);
+            core.decide_again();
+        }
+    }
+}
+
+fn end(core: &Arc<Core>, threads: Vec<(String, Option<JoinHandle<()>>)>) {
+    // Gone first, so that nobody waits for us.
+    core.gate.write().unwrap_or_else(PoisonError::into_inner).take();
+    let _ = std::fs::remove_file(&core.config.socket);
+    let started = Instant::now();
+    for (name, thread) in threads {
+        let Some(thread) = thread else { continue };
+        while !thread.is_finished() && started.elapsed() < GRACE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !thread.is_finished() {
+            eprintln!("weighbridge: `{name}` did not end in time");
+        }
+    }
+    core.tell(&Event::new(Severity::Info, Kind::Daemon, "the daemon ends", Value::Null));
+    if let Err(e) = core.record.close() {
+        eprintln!("weighbridge: the record could not be closed: {}", Shown(&e));
+    }
+}
+
+impl Core {
+    /// How the daemon is.
+    pub fn status(&self) -> Result<Value, String> {
+        let policy = self.policies.current();
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let gate = gate.as_ref().map(|gate| json!({ "ready": gate.ready(), "health": gate.health().ok() }));
+        let live = self.live();
+        let place: Option<&PathBuf> = policy.folder.as_ref();
+        Ok(json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "host": self.place.host,
+            "team": self.place.team,
+            "started": self.started,
+            "mode": self.mode(),
+            "policy": {
+                "revision": policy.revision,
+                "folder": place,
+                "loaded_at": policy.loaded_at,
+                "policies": policy.set.ids().count(),
+                "problem": self.policies.problem(),
+            },
+            "gate": gate,
+            "runtimes": live.snapshot.runtimes.len(),
+            "gpus": live.devices.len(),
+            "downloads": live.downloads.len(),
+            "record": self.record.status()?,
+        }))
+    }
+
+    /// Lets a file through that turned out to be no model.
+    fn allow(&self, key: weighbridge_platform::file::FileKey) {
+        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            gate.set(key, None, weighbridge_gate::Verdict::Allow);
+        }
+    }
+}

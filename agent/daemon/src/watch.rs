@@ -1,0 +1,218 @@
+//! New and changed files: told by the kernel for whole file systems where we
+//! may ask that, by watches on folders where not.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use notify::{EventKind, RecursiveMode, Watcher};
+use weighbridge_types::Severity;
+
+use serde_json::json;
+
+use crate::core::Core;
+use crate::events::{Event, Kind};
+use crate::scans::Work;
+
+/// Files are looked at once nothing has changed for this long,
+const QUIET: Duration = Duration::from_millis(100);
+/// and at the latest after this long.
+const LONGEST: Duration = Duration::from_millis(500);
+/// Time between looks whether to stop.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Most changed files kept apart; with more, a sweep is cheaper.
+const PENDING_MAX: usize = 50_000;
+
+/// What changed since the last look.
+#[derive(Default)]
+struct Pending {
+    written: BTreeSet<PathBuf>,
+    gone: BTreeSet<PathBuf>,
+    /// Events were lost, or there were too many: look at everything.
+    sweep: bool,
+    since: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Pending {
+    fn note(&mut self, path: PathBuf, written: bool) {
+        if written {
+            self.gone.remove(&path);
+            self.written.insert(path);
+        } else {
+            self.written.remove(&path);
+            self.gone.insert(path);
+        }
+        if self.written.len() + self.gone.len() > PENDING_MAX {
+            self.lost();
+        }
+        let now = Instant::now();
+        self.since.get_or_insert(now);
+        self.last = Some(now);
+    }
+
+    fn lost(&mut self) {
+        *self = Self { sweep: true, since: self.since.or(Some(Instant::now())), ..Self::default() };
+    }
+
+    fn is_due(&self) -> bool {
+        let quiet = self.last.is_none_or(|last| last.elapsed() >= QUIET);
+        self.since.is_some_and(|since| quiet || since.elapsed() >= LONGEST)
+    }
+}
+
+/// Watches until the daemon stops. `sweep` is rung when events were lost.
+pub fn run(core: &Arc<Core>, sweep: &crossbeam_channel::Sender<()>) {
+    let roots = core.scans.roots();
+    match filesystems(core, &roots, sweep) {
+        Ok(()) => return,
+        Err(e) => core.tell(&Event::new(
+            Severity::Info,
+            Kind::Daemon,
+            format!("file systems cannot be watched as a whole ({e}); folders are watched one by one"),
+            json!({ "watch": "folders", "reason": e.to_string() }),
+        )),
+    }
+    if let Err(e) = folders(core, &roots, sweep) {
+        core.fault("files cannot be watched; changes are found by the next sweep", &e);
+    }
+}
+
+/// By fanotify(7), if this process may.
+#[cfg(target_os = "linux")]
+fn filesystems(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sender<()>) -> std::io::Result<()> {
+    use weighbridge_platform::fanotify::{Kind, Notifier};
+    let mut notifier = Notifier::new()?;
+    let mut watched = 0;
+    for root in roots {
+        match notifier.watch(root) {
+            Ok(()) => watched += 1,
+            Err(e) if watched == 0 && e.kind() == std::io::ErrorKind::PermissionDenied => return Err(e),
+            Err(e) => core.fault(&format!("changes below `{}` are found by the next sweep only", root.display()), &e),
+        }
+    }
+    let own = std::process::id();
+    let mut pending = Pending::default();
+    while !core.stop.load(Ordering::Relaxed) {
+        for change in notifier.next(if pending.since.is_some() { QUIET } else { PAUSE })? {
+            match change.kind {
+                Kind::Overflow => pending.lost(),
+                _ if change.pid == own || !concerns(core, &change.path, roots) => {}
+                // What comes or goes with a folder is for a look at the folder.
+                Kind::Moved if change.directory => pending.note(change.path, true),
+                _ if change.directory => {}
+                Kind::Written | Kind::Moved => pending.note(change.path, true),
+                Kind::Deleted => pending.note(change.path, false),
+            }
+        }
+        hand_over(core, &mut pending, sweep);
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn filesystems(_: &Arc<Core>, _: &[PathBuf], _: &crossbeam_channel::Sender<()>) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// By a watch on every folder.
+fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sender<()>) -> notify::Result<()> {
+    let (sender, receiver) = crossbeam_channel::bounded(4096);
+    let mut watcher = notify::recommended_watcher(move |event| {
+        let _ = sender.send(event);
+    })?;
+    for root in roots {
+        if let Err(e) = watcher.watch(root, RecursiveMode::Recursive) {
+            core.fault(&format!("not everything below `{}` can be watched", root.display()), &e);
+        }
+    }
+    let mut pending = Pending::default();
+    while !core.stop.load(Ordering::Relaxed) {
+        match receiver.recv_timeout(if pending.since.is_some() { QUIET } else { PAUSE }) {
+            Ok(Ok(event)) => {
+                if event.need_rescan() {
+                    pending.lost();
+                }
+                let written = match event.kind {
+                    EventKind::Create(_) | EventKind::Modify(_) => Some(true),
+                    EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write)) => Some(true),
+                    EventKind::Remove(_) => Some(false),
+                    _ => None,
+                };
+                for path in event.paths.into_iter().filter(|p| concerns(core, p, roots)) {
+                    // A rename tells both names the same way.
+                    match written {
+                        Some(written) => {
+                            let there = written && std::fs::symlink_metadata(&path).is_ok();
+                            pending.note(path, there);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            Ok(Err(e)) => core.fault("a watch failed", &e),
+            Err(_) => {}
+        }
+        hand_over(core, &mut pending, sweep);
+    }
+    Ok(())
+}
+
+/// Whether a change is any of our business.
+fn concerns(core: &Core, path: &Path, roots: &[PathBuf]) -> bool {
+    !path.starts_with(&core.config.state) && core.scans.covers(path, roots)
+}
+
+/// Has files looked at whose writers are done.
+fn hand_over(core: &Arc<Core>, pending: &mut Pending, sweep: &crossbeam_channel::Sender<()>) {
+    if !pending.is_due() {
+        return;
+    }
+    let Pending { written, gone, sweep: all, .. } = std::mem::take(pending);
+    if all {
+        // One that waits is enough.
+        let _ = sweep.try_send(());
+        return;
+    }
+    core.gone(&gone.into_iter().collect::<Vec<_>>());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = written.into_iter().partition(|p| p.is_dir());
+    let files: Vec<PathBuf> = files.into_iter().filter(|f| weighbridge_discovery::is_candidate(f)).collect();
+    if !files.is_empty() {
+        look(core, Work::Files(files));
+    }
+    if !folders.is_empty() {
+        look(core, Work::Named(folders));
+    }
+}
+
+fn look(core: &Core, work: Work) {
+    match core.scans.run(work, &core.policies.current()) {
+        Ok(found) => {
+            core.found(&found);
+            if let Err(e) = core.record.models(&found.report.models) {
+                core.fault("cannot record the models", &e);
+            }
+        }
+        Err(e) => core.fault("changed files could not be inspected; the next sweep tries again", &e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_and_removed_is_gone_and_too_much_is_a_sweep() {
+        let mut pending = Pending::default();
+        assert!(!pending.is_due());
+        pending.note("/a".into(), true);
+        pending.note("/a".into(), false);
+        assert!(pending.written.is_empty() && pending.gone.len() == 1);
+        for n in 0..=PENDING_MAX {
+            pending.note(format!("/{n}").into(), true);
+        }
+        assert!(pending.sweep && pending.written.is_empty());
+    }
+}

@@ -1,0 +1,62 @@
+//! Why a file may or may not be used: what it is, what policy says, who can
+//! change that.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use weighbridge_policy::{Action, Principal};
+use weighbridge_types::Shown;
+
+use crate::control::Caller;
+use crate::core::{Core, current_key};
+use crate::judgement::judge;
+use crate::record::Known;
+use crate::scans::Work;
+
+/// Answers `weighbridge why`.
+pub fn why(core: &Core, caller: Caller, path: &Path, action: Action) -> Result<Value, String> {
+    if let Some(entry) = core.record.in_quarantine(path)? {
+        return Ok(json!({ "path": path.to_string_lossy(), "quarantined": entry }));
+    }
+    if !caller.may_see(path) {
+        return Err(format!("`{}` is not there, or not yours to ask about", Shown(&path.to_string_lossy())));
+    }
+    let known = known(core, path)?;
+    let policy = core.policies.current();
+    let principal = Principal::User(core.users().name(caller.uid));
+    let now = Timestamp::now();
+    let request = core.place.request(&policy, principal, action, &known.artifact, known.model.as_ref(), now);
+    let explained = judge(&policy, request).explained(&policy)?;
+    let owners: std::collections::BTreeSet<&String> =
+        explained.policies.iter().filter(|p| p.applies && p.forbids).map(|p| &p.owner).collect();
+    Ok(json!({
+        "path": known.artifact.path,
+        "artifact": known.artifact,
+        "action": action,
+        "policy": policy.revision,
+        "explanation": explained,
+        "ask": owners,
+        "requests": core.record.requests_for(&known.artifact)?,
+    }))
+}
+
+/// What is known of the file at `path`, inspected now if it is new.
+pub fn known(core: &Core, path: &Path) -> Result<Known, String> {
+    let shown = Shown(&path.to_string_lossy()).to_string();
+    let key = current_key(path).ok_or_else(|| format!("`{shown}` is not there, or no regular file"))?;
+    if let Some(known) = core.record.known(path).filter(|known| known.key == key) {
+        let model = core.record.model_of(&known.artifact.path);
+        return Ok(Known { model, ..known });
+    }
+    let found = core
+        .scans
+        .run(Work::Named(vec![path.to_path_buf()]), &core.policies.current())
+        .map_err(|e| e.to_string())?;
+    core.found(&found);
+    let fresh = found.report.artifacts.into_iter().find(|a| found.files.contains_key(&a.path));
+    let artifact = fresh.ok_or_else(|| format!("`{shown}` cannot be inspected"))?;
+    let (_, key) = found.files.get(&artifact.path).ok_or_else(|| format!("`{shown}` vanished"))?;
+    let model = found.report.models.into_iter().find(|m| m.files.contains(&artifact.path));
+    Ok(Known { key: *key, artifact, decision: None, model })
+}
