@@ -12,6 +12,6 @@
 //! Deliberately unknown here: policy, what to do about what was seen.
 #![forbid(unsafe_code)]
 
-//GPU
+pub mod gpu;
 #[cfg(target_os = "linux")]
 pub mod processes;

@@ -136,6 +136,9 @@ fn look(process: &Process, proc: &Path, stat: &Stat, mounts: &mut Mounts, format
         let file = remote.as_ref().and_then(|r| files::named(process, cwd.as_deref(), name, r, formats));
         named.push((name.to_owned(), file));
     }
+    // Most processes are of no interest: keep nothing of their command lines.
+    let told = stack.is_some() || !holdings.models.is_empty();
+    let (exe, command) = if told { (exe, command) } else { (None, Command::default()) };
     Some(Looked { at, cost: at.elapsed(), marks: stat.marks.clone(), uid, exe, command, stack, holdings, named })
 }
 
