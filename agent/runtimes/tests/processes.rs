@@ -377,6 +377,36 @@ fn we_ourselves_and_whom_we_skip_are_not_told() {
     assert!(of(&seen, pid).is_none() && of(&seen, std::process::id()).is_none());
 }
 
+#[test]
+fn a_file_system_that_never_answers_does_not_hang_us() {
+    if !rustix::process::geteuid().is_root() || !Path::new("/dev/fuse").exists() || missing("python3") {
+        println!("skipped: needs root, /dev/fuse and python3");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = dir.path().join("llama-server");
+    fs::copy("/bin/sh", &server).unwrap();
+    let mountpoint = dir.path().join("mnt");
+    fs::create_dir(&mountpoint).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuse.py");
+    let mut child = start(Command::new("python3").arg(script).arg(&mountpoint).arg(&server).stdout(Stdio::piped()));
+    let Some(Ok(holder)) = BufReader::new(child.0.stdout.take().unwrap()).lines().next() else {
+        println!("skipped: this machine mounts no FUSE");
+        return;
+    };
+    let holder: u32 = holder.parse().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    // If it hangs, the thread is lost and the test fails all the same.
+    thread::spawn(move || {
+        tell.send(until(&mut Sensor::new(options()), |s| of(s, holder).filter(|r| r.stack == "llamacpp")))
+    });
+    let seen = told.recv_timeout(Duration::from_secs(20)).expect("the sensor waits for a file system");
+    let path = mountpoint.join("w.gguf");
+    let held = seen.loaded.iter().find(|l| l.how == How::Descriptor).unwrap();
+    assert_eq!((held.path.as_path(), held.ino, held.format.as_deref()), (path.as_path(), None, Some("gguf")));
+    assert!(seen.loaded.iter().any(|l| l.how == How::CommandLine && l.path == path));
+}
+
 /// What an idle snapshot costs; run with `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]

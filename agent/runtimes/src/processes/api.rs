@@ -7,6 +7,8 @@ use serde::Deserialize;
 use super::catalogue::Api;
 use super::{How, Listen, Loaded, http};
 
+/// Sockets of one stack that are tried.
+const ASKED_MAX: usize = 2;
 /// Most models that one answer names.
 const MODELS_MAX: usize = 256;
 /// Longest name of a model.
@@ -62,7 +64,7 @@ struct OpenAiModel {
 /// network namespace are ours to reach.
 pub(super) fn ask(api: Api, listens: &[Listen], our_netns: u64) -> Option<Told> {
     let reachable = |l: &&Listen| l.netns == our_netns && (!l.exposed || l.address.is_unspecified());
-    listens.iter().filter(reachable).take(4).find_map(|l| {
+    listens.iter().filter(reachable).take(ASKED_MAX).find_map(|l| {
         let ip: IpAddr = match l.address {
             IpAddr::V4(a) if a.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(a) if a.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::api::{self, Told};
 use super::catalogue::CATALOGUE;
@@ -12,6 +12,8 @@ use super::procfs::Process;
 use super::sensor::{Known, Looked, Sensor, TOLD_FOR};
 use super::{Evidence, How, Listen, Loaded, Parent, Runtime, Snapshot, UNKNOWN};
 
+/// Time for asking stacks in one snapshot; who was not asked is in the next.
+const ASKING_MAX: Duration = Duration::from_secs(2);
 /// Most ancestors told.
 const ANCESTORS_MAX: usize = 32;
 
@@ -25,6 +27,7 @@ pub(super) fn runtimes(sensor: &mut Sensor, snapshot: &mut Snapshot, listening: 
     let our_netns = Process::open(&sensor.options.proc, std::process::id()).and_then(|p| p.namespace("net")).ok();
     let mut pids: Vec<u32> = sensor.known.keys().copied().collect();
     pids.sort_unstable();
+    let mut asking = Duration::ZERO;
     for pid in pids {
         let Some(mut known) = sensor.known.remove(&pid) else { continue };
         if let Some(looked) = &known.looked {
@@ -36,8 +39,10 @@ pub(super) fn runtimes(sensor: &mut Sensor, snapshot: &mut Snapshot, listening: 
                 let api = looked.stack.and_then(|(s, _)| s.api).filter(|_| sensor.options.ask_apis);
                 if let (Some(api), Some(netns)) = (api, our_netns) {
                     let fresh = known.told.as_ref().is_some_and(|(at, _)| at.elapsed() < TOLD_FOR);
-                    if !fresh && !listens.is_empty() {
-                        known.told = Some((Instant::now(), api::ask(api, &listens, netns)));
+                    if !fresh && !listens.is_empty() && asking < ASKING_MAX {
+                        let start = Instant::now();
+                        known.told = Some((start, api::ask(api, &listens, netns)));
+                        asking += start.elapsed();
                     }
                 }
                 let told = known.told.as_ref().and_then(|(_, told)| told.as_ref());

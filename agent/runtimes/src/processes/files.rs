@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use weighbridge_formats::{Confidence, FORMATS, FileName, HEAD_BYTES, Recognise, Scope, Sniff, TAIL_BYTES};
@@ -32,6 +33,9 @@ const MAPPED_MAX: usize = 1024;
 const HELD_MAX: usize = 256;
 /// Most sockets of one process remembered.
 const SOCKETS_MAX: usize = 4096;
+/// Longest look into one process. Files are read cold once and their formats
+/// remembered, so that the next look gets further.
+const LOOK_MAX: Duration = Duration::from_millis(500);
 /// Files whose format is remembered.
 const FORMATS_KNOWN_MAX: usize = 32_768;
 
@@ -61,7 +65,7 @@ pub(super) struct Holdings {
 
 impl Holdings {
     fn add(&mut self, held: Held) {
-        let known = |h: &Held| h.key.is_some() && h.key == held.key;
+        let known = |h: &Held| h.key == held.key && (h.key.is_some() || h.path == held.path);
         if self.models.len() >= HELD_MAX {
             self.truncated = true;
         } else if !self.models.iter().any(known) {
@@ -79,20 +83,32 @@ pub(super) struct Formats {
 /// Looks at all descriptors and mappings of `process`.
 pub(super) fn holdings(process: &Process, proc: &Path, remote: &Remote, formats: &mut Formats) -> Holdings {
     let mut out = Holdings::default();
-    descriptors(process, proc, remote, formats, &mut out);
-    maps(process, proc, remote, formats, &mut out);
+    let end = Instant::now() + LOOK_MAX;
+    descriptors(process, proc, remote, formats, end, &mut out);
+    maps(process, proc, remote, formats, end, &mut out);
     out.sockets.sort_unstable();
     out.sockets.dedup();
     out
 }
 
-fn descriptors(process: &Process, proc: &Path, remote: &Remote, formats: &mut Formats, out: &mut Holdings) {
+fn descriptors(
+    process: &Process,
+    proc: &Path,
+    remote: &Remote,
+    formats: &mut Formats,
+    end: Instant,
+    out: &mut Holdings,
+) {
     let Ok((numbers, cut)) = process.names("fd", DESCRIPTORS_MAX) else {
         out.denied = true;
         return;
     };
     out.truncated |= cut;
     for number in numbers {
+        if Instant::now() > end {
+            out.truncated = true;
+            return;
+        }
         let name = format!("fd/{number}");
         let Ok(target) = process.link(&name) else { continue };
         let text = target.to_string_lossy();
@@ -112,7 +128,7 @@ fn descriptors(process: &Process, proc: &Path, remote: &Remote, formats: &mut Fo
             continue;
         }
         if remote.id(info.mount) {
-            out.models.extend(by_name(target, How::Descriptor));
+            by_name(target, How::Descriptor).into_iter().for_each(|h| out.add(h));
             continue;
         }
         let at = proc.join(process.pid.to_string()).join(&name);
@@ -152,7 +168,7 @@ struct Mapped {
     bytes: u64,
 }
 
-fn maps(process: &Process, proc: &Path, remote: &Remote, formats: &mut Formats, out: &mut Holdings) {
+fn maps(process: &Process, proc: &Path, remote: &Remote, formats: &mut Formats, end: Instant, out: &mut Holdings) {
     let Ok(file) = process.file("maps") else { return };
     let mut mapped: HashMap<(String, u64), Mapped> = HashMap::new();
     let mut reader = BufReader::with_capacity(64 << 10, file.take(MAPS_BYTES_MAX));
@@ -175,8 +191,12 @@ fn maps(process: &Process, proc: &Path, remote: &Remote, formats: &mut Formats, 
     let mut mapped: Vec<Mapped> = mapped.into_values().filter(|m| m.bytes >= MODEL_BYTES_MIN).collect();
     mapped.sort_by(|a, b| a.path.cmp(&b.path));
     for one in mapped {
+        if Instant::now() > end {
+            out.truncated = true;
+            return;
+        }
         if remote.device(&one.device) {
-            out.models.extend(by_name(one.path, How::Map));
+            by_name(one.path, How::Map).into_iter().for_each(|h| out.add(h));
             continue;
         }
         let name = format!("map_files/{}", one.range);
