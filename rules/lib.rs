@@ -24,6 +24,9 @@ pub const ADVISORIES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/advi
 /// Inference stacks and how they are found (`programs.txt`).
 pub const PROGRAMS: &str = include_str!("programs.txt");
 
+/// How inference stacks look while they run (`processes.txt`).
+pub const PROCESSES: &str = include_str!("processes.txt");
+
 /// Releases of Triton Inference Server (`triton.txt`).
 pub const TRITON_RELEASES: &str = include_str!("triton.txt");
 
