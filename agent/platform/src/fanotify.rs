@@ -1,1 +1,0 @@
-//! File access notification and permission events (fanotify(7)).
