@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use weighbridge_provenance::advisory::{self, osv};
@@ -52,9 +53,9 @@ pub struct Judges {
     /// YARA rules: where they stand, and their text.
     pub patterns: Vec<(String, String)>,
     /// Which bytes are which revision of which repository.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// What is known against models.
-    pub advisories: advisory::Catalogue,
+    pub advisories: Arc<advisory::Catalogue>,
     /// Who is trusted to sign models.
     pub trust: TrustConfig,
 }
@@ -105,8 +106,8 @@ impl JudgePlaces {
         let documents = self.advisories.as_deref().map(documents).transpose()?.unwrap_or_default();
         Ok(Judges {
             patterns: self.patterns.as_deref().map(patterns).transpose()?.unwrap_or_default(),
-            catalogue: self.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default(),
-            advisories: advisory::Catalogue::of_models(&documents, now)?,
+            catalogue: Arc::new(self.catalogue.as_deref().map(catalogue).transpose()?.unwrap_or_default()),
+            advisories: Arc::new(advisory::Catalogue::of_models(&documents, now)?),
             trust: self.trust.as_deref().map(trust).transpose()?.unwrap_or_default(),
         })
     }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -43,9 +43,9 @@ pub struct ScanConfig {
     /// The user's YARA rules: origin and text.
     pub patterns: Vec<(String, String)>,
     /// Which bytes are which revision of which repository.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// What is known against models.
-    pub advisories: advisory::Catalogue,
+    pub advisories: Arc<advisory::Catalogue>,
     /// Who is trusted to sign models.
     pub trust: TrustConfig,
     /// Remember assessments in this file.

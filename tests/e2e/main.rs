@@ -4,6 +4,7 @@
 
 mod bills;
 mod cli;
+mod daemon;
 mod corpus;
 mod disk;
 mod distribution;

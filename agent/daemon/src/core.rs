@@ -27,6 +27,9 @@ use crate::users::Users;
 /// machine's until they ask.
 const PEOPLE_MAX: usize = 256;
 
+/// What a denied open fails with: EPERM.
+const DENIED: GateVerdict = GateVerdict::Deny { errno: 1 };
+
 /// See the module.
 pub struct Core {
     pub config: Config,
@@ -34,7 +37,7 @@ pub struct Core {
     pub policies: Policies,
     pub scans: Scans,
     pub record: Record,
-    pub gate: RwLock<Option<Gate>>,
+    pub gate: Mutex<Option<Gate>>,
     pub users: RwLock<Arc<Users>>,
     pub live: Mutex<Live>,
     pub stop: Arc<AtomicBool>,
@@ -126,19 +129,19 @@ impl Core {
 
     /// What the gate answers from now on when the file is opened.
     fn tell_gate(&self, policy: &Loaded, subject: &Subject<'_>, now: Timestamp) {
-        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(gate) = gate.as_ref() else { return };
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gate) = gate.as_ref().filter(|_| governs(subject.artifact)) else { return };
         let verdict = |principal: Principal| {
             let request = self.place.request(policy, principal, Action::Load, subject.artifact, subject.model, now);
-            if judge(policy, request).decision.refuses() { GateVerdict::DENY } else { GateVerdict::Allow }
+            if judge(policy, request).decision.refuses() { DENIED } else { GateVerdict::Allow }
         };
         let general = verdict(self.place.as_host());
-        gate.set(subject.key, None, general);
-        for (uid, name) in self.users().people().take(PEOPLE_MAX) {
-            let own = verdict(Principal::User(name.to_owned()));
-            if own != general {
-                gate.set(subject.key, Some(uid), own);
-            }
+        let users = self.users();
+        let people = users.people().take(PEOPLE_MAX).map(|(uid, name)| (Some(uid), verdict(Principal::User(name.to_owned()))));
+        let own = people.filter(|(_, own)| *own != general);
+        for (uid, verdict) in std::iter::once((None, general)).chain(own) {
+            // A gate that is gone is started again, and then told everything.
+            let _ = gate.set(subject.key, uid, verdict, None);
         }
     }
 
@@ -169,15 +172,15 @@ impl Core {
     /// What the gate answers for files that nobody decided on.
     pub fn set_gate_mode(&self) {
         let unknown = if self.mode() == Mode::Lockdown { Unknown::Pending } else { Unknown::Allow };
-        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            gate.unknown(unknown);
+        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let _ = gate.unknown(unknown);
         }
     }
 
     /// Decides on everything that is recorded, without reading it again.
     pub fn decide_again(&self) {
-        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            gate.clear();
+        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let _ = gate.clear();
         }
         let policy = self.policies.current();
         let all = self.record.each(&mut |path, key, artifact, model| {
@@ -200,6 +203,12 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether the gate has a say over files of this format. Programs and source
+/// code that lie beside a model are told, and never kept from anyone.
+fn governs(artifact: &Artifact) -> bool {
+    weighbridge_formats::FORMATS.iter().find(|f| f.id == artifact.format).is_none_or(|f| f.is_model)
 }
 
 /// The key of the file at `path` now, unless it is a link or gone.

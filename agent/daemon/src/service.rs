@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weighbridge_gate::{Gate, Start};
+use weighbridge_gate::{Gate, Notice, Refusal, Start};
 use weighbridge_platform::priority;
 use weighbridge_types::{Severity, Shown};
 
@@ -93,7 +93,7 @@ fn open(config: Config, program: &Path, stop: Arc<AtomicBool>) -> Result<Core, D
         policies,
         scans,
         record,
-        gate: RwLock::new(None),
+        gate: Mutex::new(None),
         users: RwLock::new(Arc::new(Users::read())),
         live: Mutex::default(),
         stop,
@@ -154,7 +154,7 @@ fn sweep(core: &Arc<Core>, rung: &Receiver<()>) {
 fn start_gate(core: &Arc<Core>, program: &Path) {
     let deadline_ms = u32::try_from(core.config.gate.deadline_ms).unwrap_or(u32::MAX);
     let start = Start { deadline_ms, ..Start::new(core.config.gate.marks.clone()) };
-    let gate = match Gate::spawn(program, &["__gate".into()], start) {
+    let mut gate = match Gate::spawn(program, &["__gate".into()], start) {
         Ok(gate) => gate,
         Err(e) => return core.fault("the gate is not up; denied models can be opened", &e),
     };
@@ -165,13 +165,24 @@ fn start_gate(core: &Arc<Core>, program: &Path) {
         let others = gate.ready().others.join(", ");
         core.fault("another program answers permission events, too; the two can slow each other down", &others);
     }
-    let questions = gate.questions();
-    *core.gate.write().unwrap_or_else(PoisonError::into_inner) = Some(gate);
+    let Some(notices) = gate.notices() else { return };
+    *core.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
     core.set_gate_mode();
     let core = Arc::clone(core);
     std::thread::spawn(move || {
-        while let Ok(question) = questions.recv() {
-            let (path, key) = (question.refusal.path, question.refusal.key);
+        for notice in notices {
+            let question = match notice {
+                Notice::Asked(question) => question,
+                Notice::Denied(refusal) => {
+                    denied(&core, &refusal);
+                    continue;
+                }
+                Notice::Broken { misses } => {
+                    core.fault("the gate missed its deadlines and let go of everything", &format!("{misses} misses"));
+                    continue;
+                }
+            };
+            let (path, key) = (question.path, question.key);
             let policy = core.policies.current();
             match core.scans.run(Work::Open(Arc::new(question.file), path.clone()), &policy) {
                 Ok(found) => {
@@ -190,6 +201,18 @@ fn start_gate(core: &Arc<Core>, program: &Path) {
     });
 }
 
+/// An open that the gate denied.
+fn denied(core: &Core, refusal: &Refusal) {
+    let who = refusal.uid.map_or_else(|| "somebody".to_owned(), |uid| core.users().name(uid));
+    let path = refusal.path.to_string_lossy();
+    core.tell(&Event::new(
+        Severity::Medium,
+        Kind::Denied,
+        format!("{} (process {}) was kept from opening {}", Shown(&who), refusal.pid, Shown(&path)),
+        json!({ "refusal": refusal }),
+    ));
+}
+
 /// Keeps policy, users and gate fresh until told to stop.
 fn supervise(core: &Arc<Core>, program: &Path) {
     let every = Duration::from_secs(core.config.policy.check_seconds);
@@ -206,7 +229,7 @@ fn supervise(core: &Arc<Core>, program: &Path) {
             *core.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::read());
             users_at = Instant::now() + USERS_EVERY;
         }
-        let mut dead = core.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut dead = core.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if dead.as_mut().is_some_and(|gate| !gate.is_alive()) {
             *dead = None;
             drop(dead);
@@ -224,7 +247,7 @@ fn supervise(core: &Arc<Core>, program: &Path) {
 
 fn end(core: &Arc<Core>, threads: Vec<(String, Option<JoinHandle<()>>)>) {
     // Gone first, so that nobody waits for us.
-    core.gate.write().unwrap_or_else(PoisonError::into_inner).take();
+    core.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
     let _ = std::fs::remove_file(&core.config.socket);
     let started = Instant::now();
     for (name, thread) in threads {
@@ -246,7 +269,7 @@ impl Core {
     /// How the daemon is.
     pub fn status(&self) -> Result<Value, String> {
         let policy = self.policies.current();
-        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = gate.as_ref().map(|gate| json!({ "ready": gate.ready(), "health": gate.health().ok() }));
         let live = self.live();
         let place: Option<&PathBuf> = policy.folder.as_ref();
@@ -273,8 +296,8 @@ impl Core {
 
     /// Lets a file through that turned out to be no model.
     fn allow(&self, key: weighbridge_platform::file::FileKey) {
-        if let Some(gate) = self.gate.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            gate.set(key, None, weighbridge_gate::Verdict::Allow);
+        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let _ = gate.set(key, None, weighbridge_gate::Verdict::Allow, None);
         }
     }
 }
