@@ -56,6 +56,9 @@ pub enum GateError {
 
 /// A file that nobody has judged. `file` is open for reading and is the very
 /// file that was opened; reading it asks the gate nothing.
+///
+/// To judge content: take `file::settled_key`, read, take it again, and set a
+/// verdict for it only if it is the same; a short one if `file::has_writer`.
 #[derive(Debug)]
 pub struct Question {
     /// Judge this key.
@@ -183,7 +186,13 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Gone`].
-    pub fn set(&self, key: FileKey, uid: Option<u32>, verdict: Verdict, lasting: Option<Duration>) -> Result<(), GateError> {
+    pub fn set(
+        &self,
+        key: FileKey,
+        uid: Option<u32>,
+        verdict: Verdict,
+        lasting: Option<Duration>,
+    ) -> Result<(), GateError> {
         self.send(&Command::Set { key, uid, verdict, for_ms: lasting.map(millis) })
     }
 
@@ -280,7 +289,9 @@ fn begin(control: &UnixStream, start: Start) -> Result<(Ready, UnixStream), Gate
     reader.set_read_timeout(Some(READY_WITHIN)).map_err(gone)?;
     let first = match wire::receive(&reader) {
         Ok(first) => first,
-        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Err(GateError::Silent),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            return Err(GateError::Silent);
+        }
         Err(e) => return Err(gone(e)),
     };
     reader.set_read_timeout(None).map_err(gone)?;
@@ -293,12 +304,7 @@ fn begin(control: &UnixStream, start: Start) -> Result<(Ready, UnixStream), Gate
 }
 
 /// Takes the gate's reports until it is gone. Never waits for the daemon.
-fn listen(
-    control: &UnixStream,
-    notices: &SyncSender<Notice>,
-    health: &SyncSender<(u64, Health)>,
-    dropped: &AtomicU64,
-) {
+fn listen(control: &UnixStream, notices: &SyncSender<Notice>, health: &SyncSender<(u64, Health)>, dropped: &AtomicU64) {
     while let Ok(Some((report, handles))) = wire::receive(control) {
         let notice = match report {
             Report::Asked { refusal, allowed } => question(refusal, allowed, handles).map(Notice::Asked),

@@ -225,7 +225,8 @@ impl Watch {
     }
 
     fn wait(&self, most: Duration) -> io::Result<usize> {
-        let limit = Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(1), tv_nsec: most.subsec_nanos().into() };
+        let limit =
+            Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(1), tv_nsec: most.subsec_nanos().into() };
         Ok(rustix::event::poll(&mut [PollFd::new(&self.group, PollFlags::IN)], Some(&limit))?)
     }
 

@@ -151,8 +151,14 @@ enum After {
     Nothing,
     /// No model: ask no more.
     Ignore,
-    Ask { key: FileKey, uid: Option<u32> },
-    Denied { key: FileKey, uid: Option<u32> },
+    Ask {
+        key: FileKey,
+        uid: Option<u32>,
+    },
+    Denied {
+        key: FileKey,
+        uid: Option<u32>,
+    },
 }
 
 impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {

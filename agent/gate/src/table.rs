@@ -7,9 +7,9 @@ use weighbridge_platform::file::FileKey;
 
 use crate::message::Verdict;
 
-/// Most files held. With 48 bytes of key and 40 of entry the table stays
-/// below 40 MiB when full, and takes none of it before it is used.
-pub const ENTRIES_MAX: usize = 262_144;
+/// Most files held: what fills a hash table of 2^18 places. Takes below 40 MiB
+/// when full, and next to none of it before it is used.
+pub const ENTRIES_MAX: usize = (1 << 18) / 8 * 7;
 /// A file asked about is asked about again if nobody has judged it since.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -49,7 +49,13 @@ impl Table {
     /// Empty; holds at most `most` entries.
     pub fn new(most: usize) -> Self {
         // Reserved now, so that no opener waits while it grows.
-        Self { entries: HashMap::with_capacity(most), ages: VecDeque::with_capacity(most), users: false, asked_users: false, most }
+        Self {
+            entries: HashMap::with_capacity(most),
+            ages: VecDeque::with_capacity(most),
+            users: false,
+            asked_users: false,
+            most,
+        }
     }
 
     /// Verdicts and open questions held.

@@ -1,7 +1,7 @@
 //! The gate process against real openers, on a tmpfs or ext4 image of each
 //! test's own. Needs root.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -174,7 +174,10 @@ fn an_unknown_model_is_pending_in_lockdown_until_it_is_judged() {
     let busy = if gate.ready().pre_content { EBUSY } else { EPERM };
     assert_eq!(open(&[&model, &model, &large]), [busy, busy, busy]);
     let asked = question(&notices);
-    assert_eq!((asked.key, asked.path.as_path(), asked.allowed, asked.uid), (key(&model), model.as_path(), false, Some(0)));
+    assert_eq!(
+        (asked.key, asked.path.as_path(), asked.allowed, asked.uid),
+        (key(&model), model.as_path(), false, Some(0))
+    );
     let mut head = [0; 4];
     asked.file.read_exact_at(&mut head, 0).unwrap();
     assert_eq!(&head, b"GGUF");
@@ -329,7 +332,8 @@ fn a_model_rewritten_through_a_shared_mapping_is_asked_about_again() {
     gate.health().unwrap();
     assert_eq!(open(&[&model, &model]), [0, 0]);
     assert_eq!(gate.health().unwrap().ignored, 0);
-    let script = "import mmap,sys\nf=open(sys.argv[1],'r+b')\nm=mmap.mmap(f.fileno(),0)\nm[100:104]=b'evil'\nm.flush()\n";
+    let script =
+        "import mmap,sys\nf=open(sys.argv[1],'r+b')\nm=mmap.mmap(f.fileno(),0)\nm[100:104]=b'evil'\nm.flush()\n";
     let done = Command::new("python3").args(["-c", script]).arg(&model).status();
     if !done.is_ok_and(|s| s.success()) {
         eprintln!("skipped: no python3");
@@ -353,6 +357,45 @@ fn names_with_newlines_and_odd_files_do_no_harm() {
     drop(OpenOptions::new().write(true).open(&pipe).unwrap());
     assert!(ended(&mut reader, Duration::from_secs(5)));
     assert_eq!(gate.health().unwrap().late, 0);
+}
+
+#[test]
+fn two_gates_see_each_other_and_either_refuses() {
+    let Some(volume) = Volume::tmpfs() else { return };
+    let (one, two) = (volume.file("1.gguf", GGUF), volume.file("2.gguf", GGUF));
+    let (first, _first_notices) = spawn(volume.start());
+    let (second, _second_notices) = spawn(volume.start());
+    let other = format!("gate-bench ({})", first.pid());
+    assert!(second.ready().others.contains(&other), "{:?}", second.ready());
+    first.set(key(&one), None, DENY, None).unwrap();
+    second.set(key(&two), None, DENY, None).unwrap();
+    first.health().unwrap();
+    second.health().unwrap();
+    assert_eq!(open(&[&one, &two]), [EPERM, EPERM]);
+    drop(first);
+    assert_eq!(open(&[&one, &two]), [0, EPERM]);
+}
+
+#[test]
+fn exempt_processes_are_not_asked_about() {
+    let Some(volume) = Volume::tmpfs() else { return };
+    let model = volume.file("model.gguf", GGUF);
+    let (gate, _notices) = spawn(volume.start());
+    gate.set(key(&model), None, DENY, None).unwrap();
+    let script = "read go; cat \"$0\" >/dev/null; echo child $?; exec 3<\"$0\" && echo self 0";
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .arg(&model)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    gate.exempt(&[shell.id()]).unwrap();
+    gate.health().unwrap();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let out = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "child 1\nself 0\n", "a child is not its parent");
 }
 
 #[test]

@@ -10,5 +10,9 @@
 pub mod fanotify;
 pub mod file;
 #[cfg(target_os = "linux")]
+pub mod mapping;
+#[cfg(target_os = "linux")]
+pub mod mount;
+#[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod priority;

@@ -90,8 +90,7 @@ fn an_overflow_is_told_and_what_follows_still_comes() {
     let Some(fs) = Tmpfs::new() else { return };
     let mut notifier = Notifier::new().unwrap();
     notifier.watch(fs.path()).unwrap();
-    let most: usize =
-        fs::read_to_string("/proc/sys/fs/fanotify/max_queued_events").unwrap().trim().parse().unwrap();
+    let most: usize = fs::read_to_string("/proc/sys/fs/fanotify/max_queued_events").unwrap().trim().parse().unwrap();
     if most > 100_000 {
         eprintln!("skipped: the queue of this machine holds {most} events");
         return;

@@ -122,11 +122,15 @@ mod linux {
         let (mut open, mut gated, mut first) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..rounds {
             open.push(run(opens)?);
-            let gate = Gate::spawn(&program, &["__gate".into()], Start::new(vec![dir.clone()])).map_err(io::Error::other)?;
+            let gate =
+                Gate::spawn(&program, &["__gate".into()], Start::new(vec![dir.clone()])).map_err(io::Error::other)?;
             first.push(run(files)?);
             gated.push(run(opens)?);
             let health = gate.health().map_err(io::Error::other)?;
-            eprintln!("{} of {files} files ignored, {} questions, {} late", health.ignored, health.answered, health.late);
+            eprintln!(
+                "{} of {files} files ignored, {} questions, {} late",
+                health.ignored, health.answered, health.late
+            );
         }
         let [open, gated, first] = [open, gated, first].map(median);
         let ratio = |at: usize| match (gated.get(at), open.get(at)) {

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn reads_the_class_from_fdinfo() {
-        let text = "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nfanotify flags:3c event-flags:8000\nfanotify sdev:1 \n";
+        let text =
+            "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t1\nfanotify flags:3c event-flags:8000\nfanotify sdev:1 \n";
         assert_eq!(class(text), Some(0x3c));
         assert_eq!(class("pos:\t0\n"), None);
         assert_eq!(class("fanotify flags:zz event-flags:0"), None);

@@ -143,8 +143,7 @@ fn one(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), ParseError> {
         fd if fd >= 0 => Object::Descriptor(fd),
         errno => Object::Failed(errno.saturating_neg()),
     };
-    let mut out =
-        Event { mask: u64_at(event, 8, "mask")?, object, pid: i32_at(event, 20, "pid")?, ..Event::default() };
+    let mut out = Event { mask: u64_at(event, 8, "mask")?, object, pid: i32_at(event, 20, "pid")?, ..Event::default() };
     let mut records = event.get(metadata..).unwrap_or_default();
     for _ in 0..RECORDS_MAX {
         if records.is_empty() {
@@ -207,7 +206,9 @@ fn handle(record: &[u8], named: bool) -> Result<DirName<'_>, ParseError> {
 
 fn name(tail: &[u8]) -> Result<&[u8], ParseError> {
     let end = tail.iter().position(|b| *b == 0).ok_or(ParseError::Truncated { field: "name" })?;
-    tail.get(..end).filter(|n| n.len() <= NAME_BYTES_MAX && !n.contains(&b'/')).ok_or(ParseError::Truncated { field: "name" })
+    tail.get(..end)
+        .filter(|n| n.len() <= NAME_BYTES_MAX && !n.contains(&b'/'))
+        .ok_or(ParseError::Truncated { field: "name" })
 }
 
 fn bytes_at<const N: usize>(bytes: &[u8], at: usize, field: &'static str) -> Result<[u8; N], ParseError> {
