@@ -60,6 +60,7 @@ impl Monitor {
         let shared = Arc::new(Shared::default());
         let mut watch = Watch::new(options, Arc::clone(&shared)).map_err(DownloadsError::Diag)?;
         let run = move || {
+            watch.look();
             while !watch.shared().stopped_after(watch.pause()) {
                 watch.look();
             }

@@ -27,6 +27,11 @@ impl From<&Opened> for Mark {
     }
 }
 
+/// What has been written of `file`, as far as can be seen.
+pub fn written(file: &Opened) -> u64 {
+    if file.position > 0 { file.position } else { file.allocated }
+}
+
 /// What a process received since the look before.
 #[derive(Debug, Clone, Copy)]
 pub struct Flood {
@@ -75,10 +80,7 @@ pub fn choose<'f>(files: &'f [Opened], before: &Before, flood: Flood) -> Option<
         return fresh.all(|(_, other)| other.id == only.id).then_some(only);
     }
     // Of several that grow, the one that has taken as much as this socket gave.
-    let distance = |file: &Opened| {
-        let written = if file.position > 0 { file.position } else { file.allocated };
-        written.abs_diff(flood.pending)
-    };
+    let distance = |file: &Opened| written(file).abs_diff(flood.pending);
     scored().filter(|(score, _)| *score >= best / 4).map(|(_, file)| file).min_by_key(|file| distance(file))
 }
 

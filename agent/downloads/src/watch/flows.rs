@@ -17,6 +17,12 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Lists that may lack a socket before it counts as ended.
 const MISSED_MAX: u8 = 2;
 
+/// How long a socket that was let go of is remembered: its end may be told
+/// late, when the far end has said goodbye (`tcp_fin_timeout` and more).
+const BURIED: Duration = Duration::from_secs(180);
+/// Most of them.
+const BURIED_MAX: usize = 32_768;
+
 /// Namespace and cookie.
 pub type Key = (u64, u64);
 
@@ -51,6 +57,8 @@ pub struct Flow {
     pub download: Option<u64>,
     /// Received since the look before.
     pub delta: u64,
+    /// Received when its file was last seen open.
+    pub written: u64,
     window: (Instant, u64),
     missed: u8,
     seen: bool,
@@ -73,6 +81,7 @@ pub struct Flows {
     pub adopted: HashMap<u32, u32>,
     /// Whether some could not be followed.
     pub overflow: bool,
+    buried: HashMap<Key, Instant>,
     below: u64,
     below_before: u64,
 }
@@ -106,7 +115,7 @@ impl Flows {
             flow.holders.extend(adopter);
             // Its bytes may be old ones if it was there before us.
             flow.active = !first;
-            self.insert(key, flow);
+            self.insert(key, flow, now.0);
         }
     }
 
@@ -116,10 +125,10 @@ impl Flows {
         if let Some(flow) = self.map.get_mut(&key) {
             flow.update(sample, now.0);
             flow.gone = true;
-        } else if sample.bytes_received >= report {
+        } else if sample.bytes_received >= report && self.buried.remove(&key).is_none() {
             // It came and went between two looks.
             let flow = Flow { gone: true, active: true, ..Flow::new(sample, now) };
-            self.insert(key, flow);
+            self.insert(key, flow, now.0);
         }
     }
 
@@ -134,7 +143,18 @@ impl Flows {
             flow.gone |= flow.missed >= MISSED_MAX || !open(*netns);
             flow.turn_window(now);
         }
-        self.map.retain(|_, flow| !(flow.gone && flow.exempt));
+        self.buried.retain(|_, at| now.saturating_duration_since(*at) < BURIED);
+    }
+
+    /// Lets go of the sockets that ended.
+    pub fn bury(&mut self, now: Instant) {
+        let buried = &mut self.buried;
+        self.map.retain(|key, flow| {
+            if flow.gone && buried.len() < BURIED_MAX {
+                buried.insert(*key, now);
+            }
+            !flow.gone
+        });
     }
 
     /// Bytes received since the look before, by all that are not exempt;
@@ -144,7 +164,7 @@ impl Flows {
         followed.fold(self.below.saturating_sub(self.below_before), u64::saturating_add)
     }
 
-    fn insert(&mut self, key: Key, flow: Flow) {
+    fn insert(&mut self, key: Key, flow: Flow, now: Instant) {
         if self.map.len() >= FLOWS_MAX {
             let idle = self.map.iter().find(|(_, flow)| !flow.active && flow.download.is_none()).map(|(key, _)| *key);
             let Some(idle) = idle else {
@@ -152,6 +172,9 @@ impl Flows {
                 return;
             };
             self.map.remove(&idle);
+            if self.buried.len() < BURIED_MAX {
+                self.buried.insert(idle, now);
+            }
         }
         self.map.insert(key, flow);
     }
@@ -174,6 +197,7 @@ impl Flow {
             next_attempt: now,
             download: None,
             delta: sample.bytes_received,
+            written: 0,
             window: (now, sample.bytes_received),
             missed: 0,
             seen: true,
@@ -272,6 +296,19 @@ mod tests {
         flows.destroyed(1, &sample(2, THRESHOLD - 1), THRESHOLD, (now, 0));
         assert_eq!((flows.map.len(), flows.map[&(1, 1)].pending()), (1, 3 * THRESHOLD));
         assert!(flows.map[&(1, 1)].gone);
+    }
+
+    #[test]
+    fn an_end_told_late_is_not_another_download() {
+        let (mut flows, now) = (Flows::default(), Instant::now());
+        look(&mut flows, false, &[(1, THRESHOLD)], now);
+        flows.map.get_mut(&(1, 1)).unwrap().gone = true;
+        flows.bury(now);
+        assert!(flows.map.is_empty());
+        flows.destroyed(1, &sample(1, 3 * THRESHOLD), THRESHOLD, (now, 0));
+        assert!(flows.map.is_empty());
+        flows.destroyed(1, &sample(2, 3 * THRESHOLD), THRESHOLD, (now, 0));
+        assert_eq!(flows.map.len(), 1, "one that was never seen is one");
     }
 
     #[test]

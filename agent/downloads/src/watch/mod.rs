@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use self::choice::Flood;
+use self::choice::{Flood, written};
 use self::flows::{Flow, Flows, Key};
 use self::group::{Group, Look};
 use self::sensors::Sensors;
@@ -177,7 +177,7 @@ impl Watch {
         }
         self.attend(pid, &look, flood);
         for key in keys {
-            self.place(pid, *key, &look, flood, now);
+            self.place(pid, *key, &look, flood);
         }
     }
 
@@ -194,7 +194,7 @@ impl Watch {
     }
 
     /// Finds the download that a socket counts for.
-    fn place(&mut self, pid: u32, key: Key, look: &Look, group: Flood, now: Instant) {
+    fn place(&mut self, pid: u32, key: Key, look: &Look, group: Flood) {
         let Some(flow) = self.flows.map.get_mut(&key) else { return };
         if !look.sockets.contains(&flow.inode.into()) {
             // Handed on, or the number of a process that is another one now.
@@ -203,39 +203,55 @@ impl Watch {
         }
         let flood = Flood { pending: flow.pending(), ..group };
         let current = flow.download.and_then(|id| self.tracked.get(&id));
-        let other = current.and_then(|tracked| tracked.record.file_key);
-        if let (Some(tracked), Some(file)) = (current, other) {
-            let taken_over = tracked.still >= STILL_MAX && look.choose(flood).is_some_and(|better| better.id != file);
-            if !tracked.finished && !taken_over {
-                return;
+        let Some((tracked, file)) = current.and_then(|t| Some((t, t.record.file_key?))) else {
+            return self.find_file(pid, key, look, flood);
+        };
+        let other = |flood| look.choose(flood).filter(|better| better.id != file);
+        if tracked.absent > 0 {
+            // Closed: what came since may belong to the next file already.
+            let since = flow.bytes.saturating_sub(flow.written);
+            let next = other(Flood { pending: since, ..group });
+            if let Some(next) = next {
+                self.part(key, written(next).min(since));
+                self.attach(pid, key, next);
+            } else if tracked.finished {
+                self.part(key, 0);
             }
-            self.part(key);
-            if !taken_over {
-                return;
-            }
-        }
-        match look.choose(flood) {
-            Some(file) => self.attach(pid, key, file, now),
-            None => self.attach_without_file(pid, key, now),
+        } else if tracked.still >= STILL_MAX
+            && let Some(better) = other(flood)
+        {
+            self.part(key, 0);
+            self.attach(pid, key, better);
+        } else {
+            flow.written = flow.bytes;
         }
     }
 
-    /// A socket is through with its download and may begin another.
-    fn part(&mut self, key: Key) {
+    fn find_file(&mut self, pid: u32, key: Key, look: &Look, flood: Flood) {
+        match look.choose(flood) {
+            Some(file) => self.attach(pid, key, file),
+            None => self.attach_without_file(pid, key),
+        }
+    }
+
+    /// A socket is through with its download; the last `rest` bytes belong to
+    /// its next one.
+    fn part(&mut self, key: Key, rest: u64) {
         let Some(flow) = self.flows.map.get_mut(&key) else { return };
         if let Some(tracked) = flow.download.take().and_then(|id| self.tracked.get_mut(&id)) {
-            tracked.closed = tracked.closed.saturating_add(flow.pending());
-            flow.base = flow.bytes;
+            let rest = rest.min(flow.pending());
+            tracked.closed = tracked.closed.saturating_add(flow.pending().saturating_sub(rest));
+            flow.base = flow.bytes.saturating_sub(rest);
         }
     }
 
-    fn attach(&mut self, pid: u32, key: Key, file: &Opened, now: Instant) {
+    fn attach(&mut self, pid: u32, key: Key, file: &Opened) {
         let known = self.tracked.iter().find(|(_, tracked)| {
             tracked.record.file_key == Some(file.id) && tracked.record.netns == key.0 && !tracked.finished
         });
         let known = known.map(|(id, _)| *id);
         let current = self.flows.map.get(&key).and_then(|flow| flow.download);
-        let Some(id) = known.or(current).or_else(|| self.track(key, now)) else { return };
+        let Some(id) = known.or(current).or_else(|| self.track(key)) else { return };
         let Some(tracked) = self.tracked.get_mut(&id) else { return };
         tracked.held_by(pid);
         if known.is_none() {
@@ -247,6 +263,7 @@ impl Watch {
         }
         if let Some(flow) = self.flows.map.get_mut(&key) {
             flow.download = Some(id);
+            flow.written = flow.bytes;
         }
         if let Some(group) = self.groups.get_mut(&pid).filter(|group| group.fileless == Some(id)) {
             group.fileless = None;
@@ -254,12 +271,12 @@ impl Watch {
     }
 
     /// All sockets of a process without a file count for one download.
-    fn attach_without_file(&mut self, pid: u32, key: Key, now: Instant) {
+    fn attach_without_file(&mut self, pid: u32, key: Key) {
         let shared = self.groups.get(&pid).and_then(|group| group.fileless);
         let shared = shared.filter(|id| self.tracked.get(id).is_some_and(|tracked| !tracked.finished));
         let Some(flow) = self.flows.map.get(&key) else { return };
         let large = flow.pending() >= self.options.threshold_bytes;
-        let id = flow.download.or(shared).or_else(|| if large { self.track(key, now) } else { None });
+        let id = flow.download.or(shared).or_else(|| if large { self.track(key) } else { None });
         let Some(tracked) = id.and_then(|id| self.tracked.get_mut(&id)) else { return };
         tracked.held_by(pid);
         if let Some(flow) = self.flows.map.get_mut(&key) {
@@ -268,13 +285,13 @@ impl Watch {
         self.groups.entry(pid).or_default().fileless = id;
     }
 
-    fn track(&mut self, key: Key, now: Instant) -> Option<u64> {
+    fn track(&mut self, key: Key) -> Option<u64> {
         if self.tracked.len() >= DOWNLOADS_MAX {
             return None;
         }
         let id = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
-        self.tracked.insert(id, Tracked::new(id, key.0, self.flows.map.get(&key)?, now));
+        self.tracked.insert(id, Tracked::new(id, key.0, self.flows.map.get(&key)?));
         Some(id)
     }
 
@@ -288,7 +305,7 @@ impl Watch {
         };
         let orphans: Vec<Key> = self.flows.map.iter().filter(|(_, f)| of_nobody(f)).map(|(key, _)| *key).collect();
         for key in orphans {
-            let id = self.track(key, now);
+            let id = self.track(key);
             let Some(flow) = self.flows.map.get_mut(&key) else { continue };
             flow.download = id;
             if let (Some(tracked), Some(pid)) = (id.and_then(|id| self.tracked.get_mut(&id)), flow.holders.first()) {
@@ -301,14 +318,14 @@ impl Watch {
             !flow.active && !flow.gone && flow.download.is_some_and(fileless)
         };
         let resting: Vec<Key> = self.flows.map.iter().filter(|(_, f)| rests(f)).map(|(key, _)| *key).collect();
-        resting.into_iter().for_each(|key| self.part(key));
+        resting.into_iter().for_each(|key| self.part(key, 0));
         self.tracked.values_mut().for_each(Tracked::begin);
         for flow in self.flows.map.values() {
             if let Some(tracked) = flow.download.and_then(|id| self.tracked.get_mut(&id)) {
                 tracked.count(flow);
             }
         }
-        self.flows.map.retain(|_, flow| !flow.gone);
+        self.flows.bury(now);
     }
 
     fn tell(&mut self, (now, now_ms): (Instant, u64)) {
@@ -324,7 +341,7 @@ impl Watch {
         }
         let parting = |flow: &Flow| flow.download.is_some_and(|id| over.contains(&id));
         let keys: Vec<Key> = self.flows.map.iter().filter(|(_, flow)| parting(flow)).map(|(key, _)| *key).collect();
-        keys.into_iter().for_each(|key| self.part(key));
+        keys.into_iter().for_each(|key| self.part(key, 0));
         for id in over {
             if let Some(update) = self.tracked.remove(&id).and_then(Tracked::ended) {
                 self.shared.tell(update);

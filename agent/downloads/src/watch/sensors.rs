@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use weighbridge_platform::namespace::inside_network;
 
+use super::cpu_time;
 use crate::diag::{Destroyed, Diag, Sample};
 use crate::procfs;
 
@@ -16,9 +17,9 @@ const NAMESPACES_MAX: usize = 256;
 /// Shortest time between two searches for namespaces.
 const SEARCH_MS: u64 = 2_000;
 /// Longest.
-const SEARCH_MS_MAX: u64 = 30_000;
-/// A search may take this part of the time: 0.1 %.
-const SEARCH_SHARE: u32 = 1_000;
+const SEARCH_MS_MAX: u64 = 10_000;
+/// A search may take this part of a processor, as a divisor.
+const SEARCH_SHARE: u32 = 500;
 /// How long a namespace that refused us is left alone.
 const REFUSED_MS: u64 = 60_000;
 
@@ -61,6 +62,7 @@ impl Sensors {
         if now < self.next_search {
             return;
         }
+        let before = cpu_time();
         let (found, more) = procfs::namespaces(NAMESPACES_MAX);
         self.overflow = more;
         let ours = procfs::current().ok();
@@ -75,7 +77,7 @@ impl Sensors {
                 Err(_) => drop(self.refused.insert(inode, now + Duration::from_millis(REFUSED_MS))),
             }
         }
-        let pause = now.elapsed().saturating_mul(SEARCH_SHARE);
+        let pause = cpu_time().saturating_sub(before).saturating_mul(SEARCH_SHARE);
         let pause = pause.clamp(Duration::from_millis(SEARCH_MS), Duration::from_millis(SEARCH_MS_MAX));
         self.next_search = Instant::now() + pause;
     }

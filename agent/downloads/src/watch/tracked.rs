@@ -42,13 +42,13 @@ pub struct Tracked {
     sniffs: u8,
     reported: bool,
     told: Option<Instant>,
-    rated: (Instant, u64),
+    rated: Option<(Instant, u64)>,
     lonely: Option<Instant>,
 }
 
 impl Tracked {
     /// Begins with what `flow` shows.
-    pub fn new(id: u64, netns: u64, flow: &Flow, now: Instant) -> Self {
+    pub fn new(id: u64, netns: u64, flow: &Flow) -> Self {
         let record = Download {
             id,
             netns,
@@ -84,7 +84,7 @@ impl Tracked {
             sniffs: 0,
             reported: false,
             told: None,
-            rated: (now, 0),
+            rated: None,
             lonely: None,
         }
     }
@@ -196,16 +196,17 @@ impl Tracked {
     }
 
     fn rate(&mut self, now: Instant, bytes: u64) {
-        let (then, before) = self.rated;
+        // What came before the first look says nothing about speed.
+        let Some((then, before)) = self.rated.replace((now, bytes)) else { return };
         let passed_ms = u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(RATE_MS);
         if passed_ms == 0 {
             return;
         }
+        let first = self.record.rate_bytes_per_s == 0;
         let current = bytes.saturating_sub(before).saturating_mul(1000) / passed_ms;
-        let weight = passed_ms.min(RATE_MS);
+        let weight = if first { RATE_MS } else { passed_ms.min(RATE_MS) };
         let old = self.record.rate_bytes_per_s.saturating_mul(RATE_MS.saturating_sub(weight));
         self.record.rate_bytes_per_s = old.saturating_add(current.saturating_mul(weight)) / RATE_MS;
-        self.rated = (now, bytes);
     }
 
     fn add(&mut self, more: impl IntoIterator<Item = Evidence>) {

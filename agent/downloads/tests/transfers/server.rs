@@ -32,7 +32,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             }
             let line = line.trim().to_ascii_lowercase();
             if let Some(rest) = line.strip_prefix("get ") {
-                path = rest.split(' ').next().unwrap_or_default().to_owned();
+                path = rest.split([' ', '?']).next().unwrap_or_default().to_owned();
             } else if let Some((from, to)) = line.strip_prefix("range: bytes=").and_then(|r| r.split_once('-')) {
                 range = Some((from.parse().unwrap(), to.parse::<u64>().unwrap() + 1));
             } else if line.is_empty() {
