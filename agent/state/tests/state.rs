@@ -61,6 +61,10 @@ fn artifacts_come_back_by_path_digest_and_inode() {
     let changed = weighbridge_state::FileKey { ctime_ns: 7, ..key(1) };
     assert_eq!(state.known_file(&changed).unwrap(), None);
 
+    let mut each = std::collections::BTreeMap::new();
+    state.each_known(&mut |path, known| assert!(each.insert(path, known.key.ino).is_none())).unwrap();
+    assert_eq!(each, paths.iter().cloned().zip(0..).collect());
+
     let counts = state.counts().unwrap();
     assert_eq!((counts.files, counts.refused, counts.bytes), (4, 1, 4006));
     assert_eq!(counts.by_verdict[1], VerdictCount { verdict: Verdict::Malicious, files: 1, bytes: 1001 });

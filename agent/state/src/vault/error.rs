@@ -31,6 +31,12 @@ pub enum VaultError {
         /// The vault.
         path: String,
     },
+    /// Another thread works on the entry.
+    #[error("the entry `{id}` is being worked on; try again when that is done")]
+    Busy {
+        /// The entry.
+        id: String,
+    },
     /// Not a file that can be taken.
     #[error("`{path}` is {what}; only regular files are taken")]
     Kind {

@@ -518,11 +518,17 @@ fn one_process_changes_the_vault_at_a_time() {
     std::fs::write(&path, b"evil").unwrap();
     let (first, second) = (Vault::open(dir.path().join("v").as_path(), MIB).unwrap(), dir.path().join("v"));
     let second = Vault::open(&second, MIB).unwrap();
-    let turn = first.turn().unwrap();
+    let large: EntryId = "large".parse().unwrap();
+    let turn = first.turn(&large, MIB / 2).unwrap();
     let taken = second.quarantine(&File::open(&path).unwrap(), &path, why(), now());
     assert!(matches!(taken, Err(VaultError::InUse { .. })));
+    // Other threads go on, with other entries and within the room that is left.
+    assert!(matches!(first.turn(&large, 0), Err(VaultError::Busy { .. })));
+    assert!(matches!(first.turn(&"other".parse().unwrap(), MIB), Err(VaultError::Full { .. })));
+    let entry = first.quarantine(&File::open(&path).unwrap(), &path, why(), now()).unwrap();
+    assert!(matches!(second.purge(&entry.id), Err(VaultError::InUse { .. })));
     drop(turn);
-    second.quarantine(&File::open(&path).unwrap(), &path, why(), now()).unwrap();
+    second.purge(&entry.id).unwrap();
 }
 
 #[test]
