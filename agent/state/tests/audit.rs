@@ -1,5 +1,7 @@
 //! Whatever is done to the record is found.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::path::Path;

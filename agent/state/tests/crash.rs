@@ -1,5 +1,7 @@
 //! `kill -9` at random moments, and a full disk.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Write};

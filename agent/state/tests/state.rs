@@ -1,5 +1,7 @@
 //! What goes into the state comes out again.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::ffi::OsString;
@@ -271,7 +273,8 @@ fn a_later_schema_is_refused_and_left_alone() {
 
 #[test]
 fn a_damaged_database_is_moved_aside_and_told() {
-    let cases: [(&str, fn(&Path)); 3] = [
+    type Damage = fn(&Path);
+    let cases: [(&str, Damage); 3] = [
         ("not a database", |path| std::fs::write(path, b"this is no database at all, and long enough").unwrap()),
         ("pages of noise", |path| {
             let mut bytes = std::fs::read(path).unwrap();
