@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use common::{artifact, at, digest, key};
 use serde_json::json;
+use weighbridge_state::audit::Verification;
 use weighbridge_state::{Filter, NewRequest, OutboxLimits, RequestState, State, StateError, VerdictCount, View};
 use weighbridge_types::{Decision, Effect, Mode, Model, ModelKind, Severity, Verdict};
 
@@ -250,6 +251,27 @@ fn one_process_writes_and_others_read() {
     drop(state);
     let state = open(dir.path());
     assert!(state.opening().unclean && !state.opening().created, "it was dropped, not closed");
+}
+
+#[test]
+fn threads_share_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(dir.path());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let state = &state;
+            scope.spawn(move || {
+                for n in 0..100 {
+                    state.transaction(at(n), |t| t.audit("decision", &json!([thread, n]))).unwrap();
+                    state.head().unwrap();
+                }
+            });
+        }
+    });
+    match state.verify(1..=u64::MAX, None).unwrap() {
+        Verification::Whole(verified) => assert_eq!(verified.last, 401),
+        Verification::Broken(broken) => panic!("{broken}"),
+    }
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub use restore::Restored;
 /// (a sparse file may claim exabytes) is moved without; it is not copied.
 pub const DIGEST_BYTES_MAX: u64 = 1 << 40;
 
+/// Stands for all entries: nothing else may be under way.
+const RECOVERY: &str = "recovery";
+
 /// The files in quarantine. Threads share it; a second process may read it.
 #[derive(Debug)]
 pub struct Vault {
@@ -88,8 +91,8 @@ impl Vault {
         let (busy, recovery) = (Mutex::new(BTreeMap::new()), Recovery::default());
         let mut vault = Self { dir: open, path: dir.to_owned(), bytes_max, busy, recovery };
         // Another process that is at work looks after its own half steps.
-        let recovered = match vault.turn(&"recovery".parse()?, 0) {
-            Ok(_turn) => vault.recover()?,
+        let recovered = match vault.recover() {
+            Ok(recovered) => recovered,
             Err(VaultError::InUse { .. }) => Recovery::default(),
             Err(e) => return Err(e),
         };
@@ -101,6 +104,16 @@ impl Vault {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Finishes or undoes what failed half-way, on a full disk say: what
+    /// [`Self::open`] does, without opening it anew.
+    ///
+    /// # Errors
+    /// An entry that is being worked on; a folder that cannot be read.
+    pub fn recover(&self) -> Result<Recovery, VaultError> {
+        let _turn = self.turn(&RECOVERY.parse()?, 0)?;
+        self.settle_all()
     }
 
     /// All entries.
@@ -175,7 +188,8 @@ impl Vault {
     /// only one changes anything.
     fn turn(&self, id: &EntryId, needed: u64) -> Result<Turn<'_>, VaultError> {
         let mut busy = self.busy();
-        if busy.contains_key(id) {
+        let alone = |id: &EntryId| id.to_string() == RECOVERY;
+        if busy.contains_key(id) || busy.keys().any(alone) || (alone(id) && !busy.is_empty()) {
             return Err(VaultError::Busy { id: id.to_string() });
         }
         if needed > 0 {
