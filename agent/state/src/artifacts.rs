@@ -307,6 +307,17 @@ pub(crate) fn known_file(db: &Connection, wanted: &FileKey) -> Result<Option<Kno
     rows.next().doing(READING)?.map(known_row).transpose()
 }
 
+pub(crate) fn each_known(db: &Connection, visit: &mut dyn FnMut(PathBuf, Known)) -> Result<(), StateError> {
+    let mut query = db
+        .prepare("SELECT dev, ino, size, mtime_ns, ctime_ns, sha256, verdict, refused, path FROM artifacts")
+        .doing(READING)?;
+    let mut rows = query.query([]).doing(READING)?;
+    while let Some(row) = rows.next().doing(READING)? {
+        visit(path_of(row.get(8).doing(READING)?), known_row(row)?);
+    }
+    Ok(())
+}
+
 fn known_row(row: &Row<'_>) -> Result<Known, StateError> {
     let sha256: Option<[u8; 32]> = row.get(5).doing(READING)?;
     Ok(Known {

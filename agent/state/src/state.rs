@@ -116,9 +116,8 @@ impl State {
     ) -> Result<T, StateError> {
         let mut writer = self.write();
         let done = run(&mut writer, now, self.limits, self.record(), f);
-        drop(writer);
         let (value, sealed) = done.inspect_err(|e| self.suspect(e))?;
-        self.keep(sealed);
+        self.keep(sealed.as_ref(), &writer);
         Ok(value)
     }
 
@@ -129,11 +128,9 @@ impl State {
     /// What the database reports.
     pub fn seal(&self, now: Timestamp) -> Result<Option<Head>, StateError> {
         let mut writer = self.write();
-        let sealed = seal(&mut writer, now, self.record())?;
-        drop(writer);
-        let head = sealed.as_ref().map(|s| s.head.clone());
-        self.keep(sealed);
-        Ok(head)
+        let sealed = seal(&mut writer, now, self.record()).inspect_err(|e| self.suspect(e))?;
+        self.keep(sealed.as_ref(), &writer);
+        Ok(sealed.map(|s| s.head))
     }
 
     /// Seals the record and notes that this end was in order. Dropping the state
@@ -157,7 +154,8 @@ impl State {
     }
 
     /// The copy beside the database may lag, never lead; so a failure is no error.
-    fn keep(&self, sealed: Option<Sealed>) {
+    /// Holding the writer keeps two threads from writing it at once.
+    fn keep(&self, sealed: Option<&Sealed>, _writer: &MutexGuard<'_, Connection>) {
         if let Some(Sealed { head, kept: true }) = sealed {
             let line = format!("{}\n", head.to_json());
             let _ = folder::replace(&self.dir.join(HEAD), line.as_bytes(), Mode::RUSR | Mode::WUSR);

@@ -73,6 +73,16 @@ impl View {
         artifacts::known_file(&self.read(), key)
     }
 
+    /// Shows `visit` every path of the inventory with what says whether its file
+    /// must be read again: for a sweep, cheaper than asking path by path. Reads on
+    /// a connection of its own.
+    ///
+    /// # Errors
+    /// See [`Self::artifact`].
+    pub fn each_known(&self, visit: &mut dyn FnMut(PathBuf, Known)) -> Result<(), StateError> {
+        artifacts::each_known(&database::reader(&self.dir.join(DATABASE))?, visit)
+    }
+
     /// Artifacts with these bytes, at most 10,000, by path.
     ///
     /// # Errors

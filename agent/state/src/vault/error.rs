@@ -31,6 +31,12 @@ pub enum VaultError {
         /// The vault.
         path: String,
     },
+    /// Another thread works on the entry, or on all of them.
+    #[error("`{id}` is being worked on; try again when that is done")]
+    Busy {
+        /// The entry, or `recovery`.
+        id: String,
+    },
     /// Not a file that can be taken.
     #[error("`{path}` is {what}; only regular files are taken")]
     Kind {
@@ -103,7 +109,7 @@ pub enum VaultError {
         max: usize,
     },
     /// The file is out of reach already, and the entry not complete.
-    #[error("`{path}` is in the vault as {id}, and its entry is not complete; the next start completes it")]
+    #[error("`{path}` is in the vault as {id}, and its entry is not complete; recovery or the next start completes it")]
     Begun {
         /// The path.
         path: String,
@@ -119,7 +125,7 @@ pub enum VaultError {
         id: String,
     },
     /// The entry is in the middle of something.
-    #[error("the entry `{id}` is not complete; the next start of the daemon finishes or undoes it")]
+    #[error("the entry `{id}` is not complete; recovery or the next start finishes or undoes it")]
     Unfinished {
         /// The entry.
         id: String,

@@ -27,6 +27,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -43,13 +44,17 @@ pub use restore::Restored;
 /// (a sparse file may claim exabytes) is moved without; it is not copied.
 pub const DIGEST_BYTES_MAX: u64 = 1 << 40;
 
+/// Stands for all entries: nothing else may be under way.
+const RECOVERY: &str = "recovery";
+
 /// The files in quarantine. Threads share it; a second process may read it.
 #[derive(Debug)]
 pub struct Vault {
     dir: File,
     path: PathBuf,
     bytes_max: u64,
-    turn: Mutex<()>,
+    /// Entries that are being worked on, and the bytes that each still needs.
+    busy: Mutex<BTreeMap<EntryId, u64>>,
     recovery: Recovery,
 }
 
@@ -83,11 +88,11 @@ impl Vault {
     pub fn open(dir: &Path, bytes_max: u64) -> Result<Self, VaultError> {
         crate::folder::private(dir).map_err(|source| VaultError::Folder { source: Box::new(source) })?;
         let open = place::open_folder(dir).map_err(|e| VaultError::io("open", dir, e))?;
-        let (turn, recovery) = (Mutex::new(()), Recovery::default());
-        let mut vault = Self { dir: open, path: dir.to_owned(), bytes_max, turn, recovery };
+        let (busy, recovery) = (Mutex::new(BTreeMap::new()), Recovery::default());
+        let mut vault = Self { dir: open, path: dir.to_owned(), bytes_max, busy, recovery };
         // Another process that is at work looks after its own half steps.
-        let recovered = match vault.turn() {
-            Ok(_turn) => vault.recover()?,
+        let recovered = match vault.recover() {
+            Ok(recovered) => recovered,
             Err(VaultError::InUse { .. }) => Recovery::default(),
             Err(e) => return Err(e),
         };
@@ -99,6 +104,16 @@ impl Vault {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Finishes or undoes what failed half-way, on a full disk say: what
+    /// [`Self::open`] does, without opening it anew.
+    ///
+    /// # Errors
+    /// An entry that is being worked on; a folder that cannot be read.
+    pub fn recover(&self) -> Result<Recovery, VaultError> {
+        let _turn = self.turn(&RECOVERY.parse()?, 0)?;
+        self.settle_all()
     }
 
     /// All entries.
@@ -138,7 +153,7 @@ impl Vault {
     /// # Errors
     /// No such entry, or one that is in the middle of something.
     pub fn purge(&self, id: &EntryId) -> Result<Entry, VaultError> {
-        let _turn = self.turn()?;
+        let _turn = self.turn(id, 0)?;
         let entry = self.read(id)?;
         if !matches!(entry.phase, Phase::Held | Phase::Purging) {
             return Err(VaultError::Unfinished { id: id.to_string() });
@@ -168,26 +183,53 @@ impl Vault {
         Ok(usage)
     }
 
-    /// One change at a time, over threads and processes.
-    fn turn(&self) -> Result<Turn<'_>, VaultError> {
-        let guard = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        match rustix::fs::flock(&self.dir, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Turn { dir: &self.dir, _guard: guard }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(VaultError::InUse { path: crate::error::shown(&self.path) }),
-            Err(e) => Err(VaultError::io("lock", &self.path, e)),
+    /// Claims the entry `id`, and `needed` bytes of room for it. Threads work on
+    /// different entries at once, since one may take minutes to read; of processes
+    /// only one changes anything.
+    fn turn(&self, id: &EntryId, needed: u64) -> Result<Turn<'_>, VaultError> {
+        let mut busy = self.busy();
+        let alone = |id: &EntryId| id.to_string() == RECOVERY;
+        if busy.contains_key(id) || busy.keys().any(alone) || (alone(id) && !busy.is_empty()) {
+            return Err(VaultError::Busy { id: id.to_string() });
         }
+        if needed > 0 {
+            let (used, under_way) = (self.usage()?.bytes, busy.values().fold(0, |a: u64, b| a.saturating_add(*b)));
+            let used = used.saturating_add(under_way);
+            if used.saturating_add(needed) > self.bytes_max {
+                return Err(VaultError::Full { needed, used, max: self.bytes_max });
+            }
+        }
+        if busy.is_empty() {
+            match rustix::fs::flock(&self.dir, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(VaultError::InUse { path: crate::error::shown(&self.path) });
+                }
+                Err(e) => return Err(VaultError::io("lock", &self.path, e)),
+            }
+        }
+        busy.insert(id.clone(), needed);
+        Ok(Turn { vault: self, id: id.clone() })
+    }
+
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<EntryId, u64>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Turn<'a> {
-    dir: &'a File,
-    _guard: MutexGuard<'a, ()>,
+    vault: &'a Vault,
+    id: EntryId,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // The lock goes with the descriptor at the latest.
-        let _ = rustix::fs::flock(self.dir, FlockOperation::Unlock);
+        let mut busy = self.vault.busy();
+        busy.remove(&self.id);
+        if busy.is_empty() {
+            // The lock goes with the descriptor at the latest.
+            let _ = rustix::fs::flock(&self.vault.dir, FlockOperation::Unlock);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::take::ctime;
 use super::{Entry, EntryId, Method, Phase, Vault, VaultError};
 use crate::error::shown;
 
-/// What [`Vault::open`] met and did.
+/// What [`Vault::open`] and [`Vault::recover`] met and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovery {
     /// Entries that are complete now.
@@ -25,7 +25,7 @@ enum Done {
 }
 
 impl Vault {
-    pub(super) fn recover(&self) -> Result<Recovery, VaultError> {
+    pub(super) fn settle_all(&self) -> Result<Recovery, VaultError> {
         let mut recovery = Recovery::default();
         for id in self.ids()? {
             let done = self.read(&id).and_then(|entry| self.settle(entry));

@@ -33,7 +33,7 @@ impl Vault {
     /// Something at the place, a missing folder, bytes that were changed: the
     /// entry stays in the vault.
     pub fn restore(&self, id: &EntryId, to: Option<&Path>) -> Result<Restored, VaultError> {
-        let _turn = self.turn()?;
+        let _turn = self.turn(id, 0)?;
         let entry = self.read(id)?;
         if entry.phase != Phase::Held {
             return Err(VaultError::Unfinished { id: id.to_string() });

@@ -31,9 +31,8 @@ impl Vault {
         let place = Place::of(path)?;
         place_holds(&place, &meta)?;
         writable(&place)?;
-        let _turn = self.turn()?;
-        self.room_for(&meta)?;
         let mut entry = plan(handle, &meta, &place, reason, now)?;
+        let _turn = self.turn(&entry.id, meta.blocks().saturating_mul(512))?;
         if entry.method == Method::Moved && self.dir.metadata().is_ok_and(|d| d.dev() != meta.dev()) {
             entry.method = Method::Copied;
         }
@@ -51,14 +50,6 @@ impl Vault {
             let _ = self.undo_copy(&entry.id);
         })?;
         self.detached(entry, &place)
-    }
-
-    fn room_for(&self, meta: &Metadata) -> Result<(), VaultError> {
-        let (needed, usage) = (meta.blocks().saturating_mul(512), self.usage()?);
-        if usage.bytes.saturating_add(needed) > self.bytes_max {
-            return Err(VaultError::Full { needed, used: usage.bytes, max: self.bytes_max });
-        }
-        Ok(())
     }
 
     /// One rename; says `false` if that takes a copy instead.

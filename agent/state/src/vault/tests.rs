@@ -134,7 +134,7 @@ fn there_and_back(place: &Path, vault: &Path) {
         assert_eq!(entry.sha256.unwrap().as_bytes().as_slice(), before.digest);
         assert_eq!(entry.path.0, path);
         assert_eq!(entry.phase, Phase::Held);
-        assert_eq!(vault.list().unwrap().entries, [entry.clone()]);
+        assert_eq!(vault.list().unwrap().entries.as_slice(), std::slice::from_ref(&entry));
 
         let stored = vault.bytes(&entry.id).unwrap().metadata().unwrap();
         assert_eq!((stored.mode() & 0o7777, stored.uid(), stored.gid()), (0o400, 0, 0));
@@ -339,6 +339,33 @@ fn a_full_vault_and_a_full_disk_leave_the_file_in_place() {
 }
 
 #[test]
+fn what_a_full_disk_left_half_done_is_finished_once_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Tmpfs::new(&dir.path().join("disk"), "size=2m") else { return };
+    let vault = Vault::open(&disk.0.join("vault"), 100 * MIB).unwrap();
+    let path = disk.0.join("model.bin");
+    std::fs::write(&path, vec![7; 1 << 20]).unwrap();
+    let handle = File::open(&path).unwrap();
+    // Room for the first writing of the entry, and none for the second beside it.
+    let filler = File::create(disk.0.join("filler")).unwrap();
+    let mut at = 0;
+    while filler.write_all_at(&[1; 4096], at).is_ok() {
+        at += 4096;
+    }
+    filler.set_len(at - 4096).unwrap();
+    let taken = vault.quarantine(&handle, &path, why(), now());
+    let Err(VaultError::Begun { id, .. }) = taken else { panic!("{taken:?}") };
+    let id: EntryId = id.parse().unwrap();
+    assert!(!path.exists());
+    assert!(matches!(vault.restore(&id, None), Err(VaultError::Unfinished { .. })));
+    assert!(matches!(vault.purge(&id), Err(VaultError::Unfinished { .. })));
+    filler.set_len(0).unwrap();
+    assert_eq!(vault.recover().unwrap().finished, std::slice::from_ref(&id));
+    vault.restore(&id, None).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), vec![7; 1 << 20]);
+}
+
+#[test]
 fn purge_deletes_and_names_are_only_names() {
     let dir = tempfile::tempdir().unwrap();
     let vault = Vault::open(&dir.path().join("vault"), MIB).unwrap();
@@ -518,11 +545,19 @@ fn one_process_changes_the_vault_at_a_time() {
     std::fs::write(&path, b"evil").unwrap();
     let (first, second) = (Vault::open(dir.path().join("v").as_path(), MIB).unwrap(), dir.path().join("v"));
     let second = Vault::open(&second, MIB).unwrap();
-    let turn = first.turn().unwrap();
+    let large: EntryId = "large".parse().unwrap();
+    let turn = first.turn(&large, MIB / 2).unwrap();
     let taken = second.quarantine(&File::open(&path).unwrap(), &path, why(), now());
     assert!(matches!(taken, Err(VaultError::InUse { .. })));
+    // Other threads go on, with other entries and within the room that is left.
+    assert!(matches!(first.turn(&large, 0), Err(VaultError::Busy { .. })));
+    assert!(matches!(first.turn(&"other".parse().unwrap(), MIB), Err(VaultError::Full { .. })));
+    assert!(matches!(first.recover(), Err(VaultError::Busy { .. })));
+    let entry = first.quarantine(&File::open(&path).unwrap(), &path, why(), now()).unwrap();
+    assert!(matches!(second.purge(&entry.id), Err(VaultError::InUse { .. })));
     drop(turn);
-    second.quarantine(&File::open(&path).unwrap(), &path, why(), now()).unwrap();
+    assert_eq!(first.recover().unwrap(), Recovery::default());
+    second.purge(&entry.id).unwrap();
 }
 
 #[test]
@@ -533,4 +568,33 @@ fn entries_read_back_byte_for_byte() {
     assert!(!text.contains('\u{1b}'));
     let back: RawPath = serde_json::from_str(&text).unwrap();
     assert_eq!(back.0.as_os_str().as_bytes(), name.as_bytes());
+}
+
+/// `cargo test -p weighbridge-state -- --ignored --nocapture gigabyte`
+#[test]
+#[ignore = "writes a gigabyte; prints how fast"]
+fn a_gigabyte_there_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(other) = Tmpfs::new(&dir.path().join("other"), "size=2g") else { return };
+    for (what, vault) in [("moved", dir.path().join("vault")), ("copied", other.0.join("vault"))] {
+        let path = dir.path().join("model.bin");
+        std::fs::write(&path, vec![7; 1 << 30]).unwrap();
+        let handle = File::open(&path).unwrap();
+        let vault = Vault::open(&vault, 4096 * MIB).unwrap();
+        let start = std::time::Instant::now();
+        let entry = vault.quarantine(&handle, &path, why(), now()).unwrap();
+        eprintln!("{what}: in {:?}", start.elapsed());
+        let start = std::time::Instant::now();
+        vault.restore(&entry.id, None).unwrap();
+        eprintln!("{what}: out {:?}", start.elapsed());
+    }
+    let path = dir.path().join("small.pkl");
+    let vault = Vault::open(&dir.path().join("vault"), MIB).unwrap();
+    let start = std::time::Instant::now();
+    for _ in 0..100 {
+        std::fs::write(&path, b"small").unwrap();
+        let entry = vault.quarantine(&File::open(&path).unwrap(), &path, why(), now()).unwrap();
+        vault.purge(&entry.id).unwrap();
+    }
+    eprintln!("small: in and purged {:?} each", start.elapsed() / 100);
 }
