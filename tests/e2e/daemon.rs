@@ -165,7 +165,7 @@ fn models_are_found_decided_and_explained() {
     fs::write(machine.home("notes.txt"), "no model").unwrap();
     machine.start();
     let old = machine.home("old.safetensors").display().to_string();
-    assert_eq!(machine.known(), [old.clone()]);
+    assert_eq!(machine.known(), std::slice::from_ref(&old));
     // What comes later is found by events, in folders that come later, too.
     fs::create_dir(machine.home("new")).unwrap();
     let newer = machine.home("new/newer.safetensors");
@@ -402,9 +402,7 @@ fn a_daemon_that_is_killed_at_any_moment_goes_on() {
         machine.kill();
     }
     machine.start();
-    machine.until("all are in quarantine", || {
-        machine.ask(&["quarantine", "list"]).as_array().unwrap().len() == 160
-    });
+    machine.until("all are in quarantine", || machine.ask(&["quarantine", "list"]).as_array().unwrap().len() == 160);
     assert_eq!(machine.ask(&["audit", "verify"])["whole"], true);
     let left: Vec<_> = fs::read_dir(machine.at("home")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");

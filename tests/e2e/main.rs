@@ -4,8 +4,8 @@
 
 mod bills;
 mod cli;
-mod daemon;
 mod corpus;
+mod daemon;
 mod disk;
 mod distribution;
 mod inventory;

@@ -15,6 +15,7 @@ use crate::core::{Core, Subject};
 use crate::events::{Event, Kind};
 use crate::judgement::Judged;
 use crate::notices;
+use crate::record::Why;
 
 /// Most processes and descriptors looked at for holders of a file.
 const PROCESSES_MAX: usize = 65_536;
@@ -45,18 +46,26 @@ pub fn carry_out(core: &Core, subject: &Subject<'_>, judged: &Judged, news: bool
 
 /// Moves the very file that was inspected into quarantine.
 fn quarantine(core: &Core, subject: &Subject<'_>, judged: &Judged) {
-    let why = json!({
-        "verdict": subject.artifact.verdict,
-        "findings": subject.artifact.findings.iter().map(|f| (&f.rule, &f.title)).collect::<Vec<_>>(),
-        "policies": judged.decision.policies,
-    });
+    let digest = subject.artifact.sha256.as_ref();
+    if digest.is_some_and(|digest| core.record.is_released(digest, subject.path)) {
+        return;
+    }
+    let findings = &subject.artifact.findings;
+    let why = Why {
+        text: findings.first().map(|f| f.title.to_string()).unwrap_or_default(),
+        policies: judged.decision.policies.clone(),
+        detail: json!({
+            "verdict": subject.artifact.verdict,
+            "findings": findings.iter().map(|f| (&f.rule, &f.title)).collect::<Vec<_>>(),
+        }),
+    };
     let done = open_inspected(subject.path, subject.key)
         .map_err(|e| e.to_string())
-        .and_then(|file| core.record.quarantine(&file, subject.path, &why));
+        .and_then(|file| core.record.quarantine(&file, subject.path, why));
     let shown = Shown(&subject.artifact.path).to_string();
     match done {
         Ok(id) => {
-            let mut body = json!({ "action": "quarantine", "path": subject.artifact.path, "id": id, "why": why });
+            let mut body = json!({ "action": "quarantine", "path": subject.artifact.path, "id": id, "policies": judged.decision.policies });
             add(&mut body, "sha256", json!(subject.artifact.sha256));
             core.tell(&Event::new(
                 Severity::High,
@@ -108,7 +117,8 @@ pub fn holders(dev: u64, ino: u64) -> Vec<u32> {
             })
         })
     };
-    pids.filter(|pid| *pid != own && ["fd", "map_files"].iter().any(|f| holds(format!("/proc/{pid}/{f}").into()))).collect()
+    pids.filter(|pid| *pid != own && ["fd", "map_files"].iter().any(|f| holds(format!("/proc/{pid}/{f}").into())))
+        .collect()
 }
 
 /// Asks `pid` to end, and ends it if it does not. By a descriptor, so that no
@@ -170,8 +180,7 @@ mod tests {
         let path = dir.path().join("m\n");
         std::fs::write(&path, "x").unwrap();
         let key = FileKey::from(&std::fs::metadata(&path).unwrap());
-        let mut child =
-            Command::new("sleep").arg("60").stdin(Stdio::from(File::open(&path).unwrap())).spawn().unwrap();
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::from(File::open(&path).unwrap())).spawn().unwrap();
         assert_eq!(holders(key.dev, key.ino), [child.id()]);
         end(child.id()).unwrap();
         assert!(!child.wait().unwrap().success());

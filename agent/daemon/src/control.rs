@@ -36,7 +36,7 @@ pub struct Caller {
 
 impl Caller {
     /// May change what the daemon holds.
-    fn is_administrator(self) -> bool {
+    pub fn is_administrator(self) -> bool {
         self.uid == 0 || self.uid == rustix::process::getuid().as_raw()
     }
 

@@ -137,7 +137,8 @@ impl Core {
         };
         let general = verdict(self.place.as_host());
         let users = self.users();
-        let people = users.people().take(PEOPLE_MAX).map(|(uid, name)| (Some(uid), verdict(Principal::User(name.to_owned()))));
+        let people =
+            users.people().take(PEOPLE_MAX).map(|(uid, name)| (Some(uid), verdict(Principal::User(name.to_owned()))));
         let own = people.filter(|(_, own)| *own != general);
         for (uid, verdict) in std::iter::once((None, general)).chain(own) {
             // A gate that is gone is started again, and then told everything.
@@ -183,11 +184,10 @@ impl Core {
             let _ = gate.clear();
         }
         let policy = self.policies.current();
-        let all = self.record.each(&mut |path, key, artifact, model| {
-            let subject = Subject { path, key, artifact, model };
+        let all = self.record.each(&mut |subject| {
             // What changed since is for the watcher.
-            if current_key(path) == Some(key) {
-                self.consider(&policy, &subject);
+            if current_key(subject.path) == Some(subject.key) {
+                self.consider(&policy, subject);
             }
         });
         if let Err(e) = all {

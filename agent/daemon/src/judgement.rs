@@ -3,7 +3,9 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weighbridge_policy::{Action, Assessment, Context, Decision, Explanation, PathClass, Principal, Recorded, decide, explain};
+use weighbridge_policy::{
+    Action, Assessment, Context, Decision, Explanation, PathClass, Principal, Recorded, decide, explain,
+};
 use weighbridge_types::{Artifact, Model};
 
 use crate::policies::Loaded;

@@ -210,8 +210,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("p");
         weighbridge_policy::init(&folder).unwrap();
-        let config =
-            PolicyConfig { directory: Some(folder.clone()), repository: None, root: None, check_seconds: 1 };
+        let config = PolicyConfig { directory: Some(folder.clone()), repository: None, root: None, check_seconds: 1 };
         let policies = Policies::new(config, dir.path()).unwrap();
         assert!(policies.current().set.is_empty());
         assert_eq!(policies.refresh(Timestamp::now()), Refresh::Changed);

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use weighbridge_platform::file::FileKey;
 use weighbridge_state::audit::Verification;
-use weighbridge_state::vault::Vault;
+use weighbridge_state::vault::{Entry, EntryId, Reason, Vault};
 use weighbridge_state::{Filter, NewRequest, State, StateError, StoredArtifact};
 use weighbridge_types::{Artifact, Decision, Model, Sha256};
 
@@ -25,6 +25,11 @@ const PAGE: usize = 1000;
 /// Root under which the models of a sweep are kept; models found by events
 /// lie under their own path until the next sweep.
 const SWEPT: &str = "/";
+/// Most bytes in quarantine: what the disk has is for others to say.
+const QUARANTINE_BYTES_MAX: u64 = 1 << 40;
+/// Fact with what administrators brought back, and most of it.
+const RELEASED: &str = "released";
+const RELEASED_MAX: usize = 4096;
 /// Most events listed at once.
 const EVENTS_MAX: u32 = 10_000;
 
@@ -32,7 +37,17 @@ const EVENTS_MAX: u32 = 10_000;
 pub struct Record {
     /// None once it is closed.
     state: Mutex<Option<State>>,
-    vault: Mutex<Vault>,
+    vault: Vault,
+}
+
+/// Why a file goes into quarantine.
+pub struct Why {
+    /// For people.
+    pub text: String,
+    /// Policies that asked for it.
+    pub policies: Vec<String>,
+    /// Findings.
+    pub detail: Value,
 }
 
 /// What is known of a file.
@@ -46,8 +61,13 @@ pub struct Known {
 }
 
 fn shown(error: StateError) -> String {
+    causes(error)
+}
+
+/// An error with its causes.
+fn causes(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = error.source();
     while let Some(e) = cause {
         text.push_str(&format!(": {e}"));
         cause = e.source();
@@ -73,8 +93,8 @@ impl Record {
     /// Opens the state in `dir`.
     pub fn open(dir: &Path) -> Result<Self, String> {
         let state = State::open(dir).map_err(shown)?;
-        let vault = Vault::open(&dir.join("quarantine")).map_err(|e| e.to_string())?;
-        Ok(Self { state: Mutex::new(Some(state)), vault: Mutex::new(vault) })
+        let vault = Vault::open(&dir.join("quarantine"), QUARANTINE_BYTES_MAX).map_err(causes)?;
+        Ok(Self { state: Mutex::new(Some(state)), vault })
     }
 
     /// What the last run left behind, for people: damage, a kill.
@@ -82,7 +102,11 @@ impl Record {
         self.with(|state| {
             let opening = state.opening();
             let damaged = opening.damaged.as_ref().map(|d| {
-                format!("the state was damaged ({}); it lies in `{}`, a new one was begun", d.reason, d.moved_to.display())
+                format!(
+                    "the state was damaged ({}); it lies in `{}`, a new one was begun",
+                    d.reason,
+                    d.moved_to.display()
+                )
             });
             let rolled = opening.rolled_back.as_ref().map(|_| {
                 "the audit record ends before its last signed head: an older state was put in its place".to_owned()
@@ -96,10 +120,6 @@ impl Record {
     fn with<T>(&self, f: impl FnOnce(&State) -> Result<T, StateError>) -> Result<T, String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.as_ref().map_or_else(|| Err("the record is closed".to_owned()), |state| f(state).map_err(shown))
-    }
-
-    fn vault(&self) -> MutexGuard<'_, Vault> {
-        self.vault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records `event`, and queues it for a console.
@@ -212,7 +232,7 @@ impl Record {
     }
 
     /// Every file of the inventory, with its model.
-    pub fn each(&self, f: &mut dyn FnMut(&Path, FileKey, &Artifact, Option<&Model>)) -> Result<(), String> {
+    pub fn each(&self, f: &mut dyn FnMut(&Subject<'_>)) -> Result<(), String> {
         let models = self.all_models()?;
         let by_file: HashMap<&str, &Model> =
             models.iter().flat_map(|(_, m)| m.files.iter().map(move |f| (f.as_str(), m))).collect();
@@ -222,7 +242,12 @@ impl Record {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.path.clone());
             for row in &page {
-                f(&row.path, from_state(row.key), &row.artifact, by_file.get(row.artifact.path.as_str()).copied());
+                f(&Subject {
+                    path: &row.path,
+                    key: from_state(row.key),
+                    artifact: &row.artifact,
+                    model: by_file.get(row.artifact.path.as_str()).copied(),
+                });
             }
         }
     }
@@ -317,7 +342,9 @@ impl Record {
     pub fn verify(&self) -> Result<Value, String> {
         self.with(|state| {
             Ok(match state.verify(1..=u64::MAX, None)? {
-                Verification::Whole(verified) => json!({ "whole": true, "entries": verified.entries, "heads": verified.heads }),
+                Verification::Whole(verified) => {
+                    json!({ "whole": true, "entries": verified.entries, "heads": verified.heads })
+                }
                 Verification::Broken(broken) => json!({ "whole": false, "broken": broken.to_string() }),
             })
         })
@@ -334,35 +361,65 @@ impl Record {
     }
 
     /// Moves the open file into quarantine; returns its number.
-    pub fn quarantine(&self, file: &File, path: &Path, why: &Value) -> Result<String, String> {
-        self.vault().quarantine(file, path, why).map(|entry| entry.id).map_err(|e| e.to_string())
+    pub fn quarantine(&self, file: &File, path: &Path, why: Why) -> Result<String, String> {
+        let Why { text, policies, detail } = why;
+        let reason = Reason { text, policies, also_at: Vec::new(), detail };
+        let entry = self.vault.quarantine(file, path, reason, Timestamp::now()).map_err(causes)?;
+        Ok(entry.id.to_string())
     }
 
     /// What is in quarantine.
     pub fn quarantined(&self) -> Result<Value, String> {
-        let entries = self.vault().list().map_err(|e| e.to_string())?;
-        serde_json::to_value(entries).map_err(|e| e.to_string())
+        let listing = self.vault.list().map_err(causes)?;
+        Ok(Value::Array(listing.entries.iter().map(described).collect()))
     }
 
-    /// What is in quarantine from `path`.
-    pub fn in_quarantine(&self, path: &Path) -> Result<Option<Value>, String> {
+    /// What is in quarantine from `path`, which is not there any more.
+    pub fn in_quarantine(&self, path: &Path) -> Result<Option<(u32, Value)>, String> {
         if std::fs::symlink_metadata(path).is_ok() {
             return Ok(None);
         }
-        let entries = self.vault().list().map_err(|e| e.to_string())?;
-        let found = entries.into_iter().rev().find(|e| e.path() == path);
-        found.map(|e| serde_json::to_value(e).map_err(|e| e.to_string())).transpose()
+        let entries = self.vault.list().map_err(causes)?.entries;
+        let from_there = |e: &&Entry| e.path.0 == path || e.given.0 == path;
+        Ok(entries.iter().rev().find(from_there).map(|e| (e.uid, described(e))))
     }
 
-    /// Brings a file back; returns where it is now.
+    /// Brings a file back; returns where it is now. It is not taken again as
+    /// long as it stays there unchanged.
     pub fn restore(&self, id: &str, to: Option<&Path>) -> Result<String, String> {
-        let path = self.vault().restore(id, to).map_err(|e| e.to_string())?;
-        Ok(path.to_string_lossy().into_owned())
+        let id = entry_id(id)?;
+        let entry = self.vault.get(&id).map_err(causes)?;
+        let to = to.map_or_else(|| entry.path.0.clone(), Path::to_path_buf);
+        // First, since the watcher sees the file before we return.
+        if let Some(digest) = &entry.sha256 {
+            self.release(digest, &to)?;
+        }
+        self.vault.restore(&id, Some(&to)).map_err(causes)?;
+        Ok(to.to_string_lossy().into_owned())
+    }
+
+    fn release(&self, digest: &Sha256, path: &Path) -> Result<(), String> {
+        self.with(|state| {
+            state.transaction(Timestamp::now(), |t| {
+                let mut released: Vec<String> = t.fact(RELEASED)?.unwrap_or_default();
+                released.retain(|r| *r != release(digest, path));
+                let excess = (released.len() + 1).saturating_sub(RELEASED_MAX);
+                released.drain(..excess);
+                released.push(release(digest, path));
+                t.set_fact(RELEASED, &released)
+            })
+        })
+    }
+
+    /// Whether an administrator brought exactly this back to exactly there.
+    pub fn is_released(&self, digest: &Sha256, path: &Path) -> bool {
+        let released: Option<Vec<String>> = self.with(|state| state.fact(RELEASED)).ok().flatten();
+        released.is_some_and(|all| all.contains(&release(digest, path)))
     }
 
     /// Deletes a file in quarantine for good.
     pub fn purge(&self, id: &str) -> Result<(), String> {
-        self.vault().purge(id).map(|_| ()).map_err(|e| e.to_string())
+        self.vault.purge(&entry_id(id)?).map(|_| ()).map_err(causes)
     }
 
     /// Signs the end of the audit record and closes it.
@@ -370,4 +427,30 @@ impl Record {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         state.map_or(Ok(()), |state| state.close(Timestamp::now()).map_err(shown))
     }
+}
+
+fn entry_id(text: &str) -> Result<EntryId, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no number of a file in quarantine; `weighbridge quarantine list` shows them"))
+}
+
+fn release(digest: &Sha256, path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().iter().fold(format!("{digest} "), |out, b| format!("{out}{b:02x}"))
+}
+
+/// An entry of the vault, for people and machines.
+fn described(entry: &Entry) -> Value {
+    json!({
+        "id": entry.id.to_string(),
+        "path": entry.path.0.to_string_lossy(),
+        "at": entry.taken_at,
+        "size_bytes": entry.size,
+        "sha256": entry.sha256,
+        "uid": entry.uid,
+        "mode": format!("{:o}", entry.mode),
+        "links": entry.links,
+        "note": entry.note,
+        "why": { "text": entry.reason.text, "policies": entry.reason.policies, "detail": entry.reason.detail },
+    })
 }

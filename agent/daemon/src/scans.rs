@@ -75,7 +75,9 @@ impl Scans {
         roots.dedup();
         let all = roots.clone();
         // Nested roots on the same file system would be walked twice.
-        roots.retain(|root| root.exists() && !all.iter().any(|o| o != root && root.starts_with(o) && same_device(o, root)));
+        roots.retain(|root| {
+            root.exists() && !all.iter().any(|o| o != root && root.starts_with(o) && same_device(o, root))
+        });
         roots
     }
 

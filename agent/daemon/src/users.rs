@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn lines_that_are_none_are_skipped() {
-        let users = Users::parse("root:x:0:0:root:/root:/bin/sh\nbroken\nbob:x:1000:1001::/home/bob:/bin/sh\nx:x:-1:0:::\n");
+        let users =
+            Users::parse("root:x:0:0:root:/root:/bin/sh\nbroken\nbob:x:1000:1001::/home/bob:/bin/sh\nx:x:-1:0:::\n");
         assert_eq!((users.name(0).as_str(), users.name(1000).as_str(), users.name(7).as_str()), ("root", "bob", "7"));
         assert_eq!((users.group(1000), users.people().count()), (Some(1001), 2));
     }

@@ -143,12 +143,9 @@ fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sende
                 };
                 for path in event.paths.into_iter().filter(|p| concerns(core, p, roots)) {
                     // A rename tells both names the same way.
-                    match written {
-                        Some(written) => {
-                            let there = written && std::fs::symlink_metadata(&path).is_ok();
-                            pending.note(path, there);
-                        }
-                        None => {}
+                    if let Some(written) = written {
+                        let there = written && std::fs::symlink_metadata(&path).is_ok();
+                        pending.note(path, there);
                     }
                 }
             }

@@ -16,7 +16,9 @@ use crate::scans::Work;
 
 /// Answers `weighbridge why`.
 pub fn why(core: &Core, caller: Caller, path: &Path, action: Action) -> Result<Value, String> {
-    if let Some(entry) = core.record.in_quarantine(path)? {
+    if let Some((owner, entry)) = core.record.in_quarantine(path)?
+        && (caller.is_administrator() || caller.uid == owner)
+    {
         return Ok(json!({ "path": path.to_string_lossy(), "quarantined": entry }));
     }
     if !caller.may_see(path) {
@@ -49,10 +51,8 @@ pub fn known(core: &Core, path: &Path) -> Result<Known, String> {
         let model = core.record.model_of(&known.artifact.path);
         return Ok(Known { model, ..known });
     }
-    let found = core
-        .scans
-        .run(Work::Named(vec![path.to_path_buf()]), &core.policies.current())
-        .map_err(|e| e.to_string())?;
+    let found =
+        core.scans.run(Work::Named(vec![path.to_path_buf()]), &core.policies.current()).map_err(|e| e.to_string())?;
     core.found(&found);
     let fresh = found.report.artifacts.into_iter().find(|a| found.files.contains_key(&a.path));
     let artifact = fresh.ok_or_else(|| format!("`{shown}` cannot be inspected"))?;

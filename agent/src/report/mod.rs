@@ -19,7 +19,7 @@ pub use markdown::markdown;
 pub use sarif::sarif;
 pub use spdx3::spdx3;
 pub use table::table;
-pub use text::{bold, dim, good, ill, severity_style, size, wrapped};
+pub use text::{bold, dim, good, ill, severity_style, size, verdict_style, wrapped};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -30,7 +29,7 @@ pub fn run(command: &AuditCommand) -> Result<Outcome, Failure> {
     match command {
         AuditCommand::Verify { daemon } => {
             let answer = daemon.ask(&Question::AuditVerify)?;
-            let whole = answer["whole"] == true;
+            let whole = answer.get("whole") == Some(&serde_json::Value::Bool(true));
             daemon.show(&answer, |out, answer| {
                 if whole {
                     let (entries, heads) = (text(answer, "/entries"), text(answer, "/heads"));

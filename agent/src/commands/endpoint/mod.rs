@@ -47,7 +47,7 @@ impl Daemon {
     fn show(
         &self,
         answer: &Value,
-        table: impl FnOnce(&mut anstream::StdoutLock<'_>, &Value) -> io::Result<()>,
+        table: impl FnOnce(&mut dyn Write, &Value) -> io::Result<()>,
     ) -> Result<(), Failure> {
         match self.format {
             ListFormat::Json => {
@@ -67,7 +67,7 @@ fn text(value: &Value, pointer: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => weighbridge_types::Shown(text).to_string(),
         Some(Value::Array(items)) => {
-            let items: Vec<String> = items.iter().map(|i| text_of(i)).collect();
+            let items: Vec<String> = items.iter().map(text_of).collect();
             if items.is_empty() { "-".to_owned() } else { items.join(", ") }
         }
         Some(other) => other.to_string(),

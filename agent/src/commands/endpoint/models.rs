@@ -21,7 +21,7 @@ pub fn run(options: &ModelsOptions) -> Result<Outcome, Failure> {
     Ok(Outcome::Yes)
 }
 
-fn print(out: &mut anstream::StdoutLock<'_>, answer: &Value) -> io::Result<()> {
+fn print(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let dim = dim();
     for file in list(answer, "/files") {
         let verdict = serde_json::from_value::<Verdict>(file["verdict"].clone()).unwrap_or(Verdict::Unknown);

@@ -54,7 +54,7 @@ pub fn run(command: &QuarantineCommand) -> Result<Outcome, Failure> {
     Ok(Outcome::Yes)
 }
 
-fn print(out: &mut anstream::StdoutLock<'_>, answer: &Value) -> io::Result<()> {
+fn print(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let (bold, dim) = (bold(), dim());
     let entries = super::list(answer, "");
     for entry in entries {

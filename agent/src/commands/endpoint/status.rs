@@ -19,19 +19,18 @@ pub struct StatusOptions {
 }
 
 pub fn run(options: &StatusOptions) -> Result<Outcome, Failure> {
-    let mut answer = json!({
+    let events = options.events.map(|limit| options.daemon.ask(&Question::Events { limit })).transpose()?;
+    let answer = json!({
         "status": options.daemon.ask(&Question::Status)?,
         "runtimes": options.daemon.ask(&Question::Runtimes)?,
         "downloads": options.daemon.ask(&Question::Downloads)?,
+        "events": events,
     });
-    if let Some(limit) = options.events {
-        answer["events"] = options.daemon.ask(&Question::Events { limit })?;
-    }
     options.daemon.show(&answer, print)?;
     Ok(Outcome::Yes)
 }
 
-fn print(out: &mut anstream::StdoutLock<'_>, answer: &Value) -> io::Result<()> {
+fn print(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let (bold, dim, ill) = (bold(), dim(), ill());
     let status = &answer["status"];
     writeln!(

@@ -31,15 +31,19 @@ pub fn run(options: &WhyOptions) -> Result<Outcome, Failure> {
     Ok(if denied { Outcome::No } else { Outcome::Yes })
 }
 
-fn print(out: &mut anstream::StdoutLock<'_>, answer: &Value) -> io::Result<()> {
+fn print(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
     let (bold, dim) = (bold(), dim());
     if let Some(entry) = answer.get("quarantined") {
         writeln!(out, "{bold}{}{bold:#} is in quarantine since {}", text(answer, "/path"), text(entry, "/at"))?;
-        for finding in list(entry, "/why/findings") {
+        for finding in list(entry, "/why/detail/findings") {
             writeln!(out, "  {} [{}]", text(finding, "/1"), text(finding, "/0"))?;
         }
         writeln!(out, "  by {}", text(entry, "/why/policies"))?;
-        return writeln!(out, "  `weighbridge quarantine restore {}` brings it back (administrators)", text(entry, "/id"));
+        return writeln!(
+            out,
+            "  `weighbridge quarantine restore {}` brings it back (administrators)",
+            text(entry, "/id")
+        );
     }
     let (artifact, explanation) = (&answer["artifact"], &answer["explanation"]);
     let decision = &explanation["decision"];
@@ -71,7 +75,7 @@ fn print(out: &mut anstream::StdoutLock<'_>, answer: &Value) -> io::Result<()> {
         writeln!(out, "  {verb} by {bold}{}{bold:#} ({})", text(policy, "/id"), text(policy, "/file"))?;
         writeln!(out, "{}", wrapped(&text(policy, "/rationale"), "    "))?;
     }
-    if decision["policies"][0].as_str().is_some_and(|p| p.starts_with("mode:")) {
+    if text(decision, "/policies/0").starts_with("mode:") {
         writeln!(out, "  decided by the mode of the team: {}", text(decision, "/mode"))?;
     }
     for request in list(answer, "/requests") {
