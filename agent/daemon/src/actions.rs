@@ -2,6 +2,7 @@
 //! as the configuration lets it. Everything is recorded, failures too.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ use crate::record::Why;
 /// Most processes and descriptors looked at for holders of a file.
 const PROCESSES_MAX: usize = 65_536;
 const DESCRIPTORS_MAX: usize = 65_536;
+/// Most text read of the maps of one process, bytes.
+const MAPS_BYTES_MAX: u64 = 32 << 20;
 /// Time between asking a process to end and ending it.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -110,15 +113,23 @@ pub fn holders(dev: u64, ino: u64) -> Vec<u32> {
     let own = std::process::id();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().take(PROCESSES_MAX).filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-    let holds = |folder: PathBuf| {
-        std::fs::read_dir(folder).is_ok_and(|entries| {
-            entries.flatten().take(DESCRIPTORS_MAX).any(|entry| {
-                std::fs::metadata(entry.path()).is_ok_and(|m| m.is_file() && m.dev() == dev && m.ino() == ino)
-            })
-        })
+    let is_it = |path: PathBuf| std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.dev() == dev && m.ino() == ino);
+    let opened = |pid: u32| {
+        std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .is_ok_and(|entries| entries.flatten().take(DESCRIPTORS_MAX).any(|entry| is_it(entry.path())))
     };
-    pids.filter(|pid| *pid != own && ["fd", "map_files"].iter().any(|f| holds(format!("/proc/{pid}/{f}").into())))
-        .collect()
+    // `start-end perms offset dev inode path` (proc_pid_maps(5)): the inode is
+    // cheap to compare, and its file tells for certain.
+    let mapped = |pid: u32| {
+        let mut maps = String::new();
+        let read =
+            File::open(format!("/proc/{pid}/maps")).and_then(|f| f.take(MAPS_BYTES_MAX).read_to_string(&mut maps));
+        let ino = ino.to_string();
+        let alike = maps.lines().filter(|line| line.split(' ').nth(4) == Some(ino.as_str()));
+        let mut ranges = alike.filter_map(|line| line.split(' ').next());
+        read.is_ok() && ranges.any(|range| is_it(format!("/proc/{pid}/map_files/{range}").into()))
+    };
+    pids.filter(|pid| *pid != own && (opened(*pid) || mapped(*pid))).collect()
 }
 
 /// Asks `pid` to end, and ends it if it does not. By a descriptor, so that no
@@ -186,6 +197,22 @@ mod tests {
         assert!(!child.wait().unwrap().success());
         assert!(holders(key.dev, key.ino).is_empty());
         assert!(end(0).is_err() && end(1).is_err());
+    }
+
+    #[test]
+    fn whoever_maps_a_file_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m");
+        std::fs::write(&path, vec![1; 8192]).unwrap();
+        let key = FileKey::from(&std::fs::metadata(&path).unwrap());
+        let script = "import mmap,os,sys,time\nf=open(sys.argv[1],'rb')\nm=mmap.mmap(f.fileno(),0,prot=mmap.PROT_READ)\nf.close()\nprint(1,flush=True)\ntime.sleep(60)";
+        let child = Command::new("python3").args(["-c", script]).arg(&path).stdout(Stdio::piped()).spawn();
+        let Ok(mut child) = child else { return println!("skipped: python3 is not installed") };
+        let mut ready = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        assert_eq!(holders(key.dev, key.ino), [child.id()]);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

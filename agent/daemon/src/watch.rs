@@ -38,6 +38,9 @@ struct Pending {
 
 impl Pending {
     fn note(&mut self, path: PathBuf, written: bool) {
+        if self.sweep {
+            return;
+        }
         if written {
             self.gone.remove(&path);
             self.written.insert(path);
