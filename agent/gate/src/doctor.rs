@@ -9,7 +9,7 @@ mod probe;
 use std::path::Path;
 
 use serde::Serialize;
-use weighbridge_platform::fanotify::{Listener, listeners};
+use weighbridge_platform::fanotify::{Listeners, listeners};
 
 /// Whether the gate covers one way to a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,7 +40,7 @@ pub struct Capabilities {
     /// Everything tried, always the same names in the same order.
     pub checks: Vec<Check>,
     /// Programs that answer permission events now, our own gate included.
-    pub listeners: Vec<Listener>,
+    pub listeners: Listeners,
 }
 
 impl Capabilities {
@@ -58,5 +58,5 @@ impl Capabilities {
 /// [`Coverage::Unknown`].
 #[must_use]
 pub fn probe(dir: &Path) -> Capabilities {
-    Capabilities { checks: probe::all(dir), listeners: listeners() }
+    Capabilities { checks: probe::all(dir), listeners: listeners(std::time::Duration::from_secs(2)) }
 }

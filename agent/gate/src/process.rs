@@ -27,6 +27,8 @@ use crate::wire;
 const DESCRIPTORS: u64 = 65_536;
 /// Stack of the helper threads: they call little, and it is locked memory.
 const STACK_BYTES: usize = 256 << 10;
+/// Longest to look for other listeners, which delays the start.
+const LISTENERS_WITHIN: Duration = Duration::from_millis(500);
 /// Commands that wait; then the daemon does.
 const COMMANDS_MAX: usize = 1_024;
 /// Bounds of the deadline, milliseconds.
@@ -74,12 +76,12 @@ pub fn run(control: UnixStream) -> io::Result<()> {
     }
 }
 
-fn guard(control: &UnixStream, start: Start, missing: Vec<String>) -> io::Result<()> {
+fn guard(control: &UnixStream, start: Start, mut missing: Vec<String>) -> io::Result<()> {
     let counters = Arc::new(Counters::default());
     let deadline = Duration::from_millis(start.deadline_ms.clamp(DEADLINE_MS.0, DEADLINE_MS.1).into());
     let misses_max = usize::try_from(start.misses_max.clamp(1, 10_000)).unwrap_or(1);
     let watch = Arc::new(Watch::new(Group::gate()?, deadline, misses_max, Arc::clone(&counters)));
-    let others = others();
+    let others = others(&mut missing);
 
     let (reports, end) = reports::queue(&counters);
     let (commands, inbox) = sync_channel(COMMANDS_MAX);
@@ -142,9 +144,13 @@ fn mark_one(group: &Group, path: &Path) -> io::Result<()> {
 }
 
 /// Other programs that answer permission events.
-fn others() -> Vec<String> {
+fn others(missing: &mut Vec<String>) -> Vec<String> {
     let own = std::process::id();
-    fanotify::listeners().into_iter().filter(|l| l.pid != own).map(|l| format!("{} ({})", l.name, l.pid)).collect()
+    let fanotify::Listeners { found, complete } = fanotify::listeners(LISTENERS_WITHIN);
+    if !complete {
+        missing.push("a full look for other listeners: a process kept it waiting".to_owned());
+    }
+    found.into_iter().filter(|l| l.pid != own).map(|l| format!("{} ({})", l.name, l.pid)).collect()
 }
 
 /// What keeps the gate answering on a machine in trouble. Returns what could

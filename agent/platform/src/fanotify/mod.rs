@@ -11,7 +11,7 @@ mod parse;
 
 pub use group::{Answer, Buffer, Class, Group, Mask, Noted, Scope};
 pub use handle::{Fsid, HANDLE_BYTES_MAX};
-pub use listeners::{Listener, listeners};
+pub use listeners::{Listener, Listeners, listeners};
 pub use notifier::{Change, Kind, Notifier};
 pub use parse::{DirName, Event, Events, FileSystemError, Object, ParseError, Range, parse};
 
