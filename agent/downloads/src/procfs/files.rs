@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags, makedev, openat, statx};
 
+use super::guard::{enter, guarded};
 use super::{link_inode, read};
 use crate::download::FileId;
 use crate::sniff::{HEAD_BYTES, Sniffed, sniff};
@@ -47,6 +48,10 @@ pub struct Opened {
 
 /// Looks at the descriptors of `pid`; empty if it is gone or not ours to see.
 pub fn held(pid: u32) -> Held {
+    guarded(move || if enter(pid) { look(pid) } else { Held::default() })
+}
+
+fn look(pid: u32) -> Held {
     let mut held = Held::default();
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return held };
     for entry in entries.flatten().take(DESCRIPTORS_MAX) {
@@ -125,7 +130,15 @@ pub struct Size {
 impl Opened {
     /// Takes hold of the file, if the descriptor still leads to it.
     pub fn pin(&self) -> Option<Pinned> {
+        let file = self.clone();
+        guarded(move || file.open())
+    }
+
+    fn open(&self) -> Option<Pinned> {
         let (pid, fd) = self.at;
+        if !enter(pid) {
+            return None;
+        }
         let path = format!("/proc/{pid}/fd/{fd}");
         let fd = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let stat = statx(&fd, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()?;

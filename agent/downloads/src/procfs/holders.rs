@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 
+use super::guard::{enter, guarded_pass};
 use super::{link_inode, processes};
 
 /// Most descriptors looked at in one process.
@@ -18,12 +19,16 @@ pub enum Target {
 }
 
 /// Who holds each of `targets`, in one pass over all processes.
-pub fn holders(targets: &HashSet<Target>) -> HashMap<Target, Vec<u32>> {
-    let mut found: HashMap<Target, Vec<u32>> = HashMap::new();
+pub fn holders(targets: HashSet<Target>) -> HashMap<Target, Vec<u32>> {
     if targets.is_empty() {
-        return found;
+        return HashMap::new();
     }
-    for pid in processes() {
+    guarded_pass(move || search(&targets))
+}
+
+fn search(targets: &HashSet<Target>) -> HashMap<Target, Vec<u32>> {
+    let mut found: HashMap<Target, Vec<u32>> = HashMap::new();
+    for pid in processes().filter(|pid| enter(*pid)) {
         let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         for entry in entries.flatten().take(DESCRIPTORS_MAX) {
             let Ok(link) = std::fs::read_link(entry.path()) else { continue };
@@ -74,9 +79,9 @@ mod tests {
             (Target::Socket(inode(&socket, "socket")), Target::PipeReader(inode(&reader, "pipe")));
         let both = HashSet::from([socket_target, pipe]);
         let us = vec![std::process::id()];
-        assert_eq!(holders(&both), HashMap::from([(socket_target, us.clone()), (pipe, us)]));
+        assert_eq!(holders(both.clone()), HashMap::from([(socket_target, us.clone()), (pipe, us)]));
         drop(reader);
-        assert_eq!(holders(&both).get(&pipe), None);
+        assert_eq!(holders(both.clone()).get(&pipe), None);
         drop(writer);
     }
 }

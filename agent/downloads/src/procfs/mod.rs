@@ -2,6 +2,7 @@
 //! and gone at any moment.
 
 mod files;
+mod guard;
 mod holders;
 mod namespaces;
 mod process;

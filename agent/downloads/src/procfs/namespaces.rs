@@ -3,13 +3,18 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use super::guard::{enter, guarded, guarded_pass};
 use super::{link_inode, processes};
 
 /// Network namespaces in use: inode, and a process inside each. At most
 /// `count_max`; the second value says whether there are more.
 pub fn namespaces(count_max: usize) -> (BTreeMap<u64, u32>, bool) {
+    guarded_pass(move || search(count_max))
+}
+
+fn search(count_max: usize) -> (BTreeMap<u64, u32>, bool) {
     let (mut found, mut more) = (BTreeMap::new(), false);
-    for pid in processes() {
+    for pid in processes().filter(|pid| enter(*pid)) {
         // Not ours to see, or just gone.
         let Ok(link) = std::fs::read_link(format!("/proc/{pid}/ns/net")) else { continue };
         let Some(inode) = link_inode(&link, "net") else { continue };
@@ -29,7 +34,8 @@ pub fn current() -> io::Result<u64> {
 
 /// A handle to the namespace of `pid`, if it is still `inode`.
 pub fn of_process(pid: u32, inode: u64) -> io::Result<File> {
-    let file = File::open(format!("/proc/{pid}/ns/net"))?;
+    let open = move || enter(pid).then(|| File::open(format!("/proc/{pid}/ns/net")));
+    let file = guarded(open).ok_or(io::ErrorKind::TimedOut)??;
     if file.metadata()?.ino() == inode { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 

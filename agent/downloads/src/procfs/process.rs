@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use super::guard::{enter, guarded};
 use super::read;
 use crate::download::Evidence;
 use crate::evidence;
@@ -24,6 +25,10 @@ pub struct Process {
 
 /// Reads what `pid` shows; what may not be read is left out.
 pub fn describe(pid: u32) -> Process {
+    guarded(move || if enter(pid) { look(pid) } else { Process::default() })
+}
+
+fn look(pid: u32) -> Process {
     let command = strings(&read(format!("/proc/{pid}/cmdline"), COMMAND_BYTES_MAX).unwrap_or_default());
     let mut evidence = evidence::command(&command);
     let environment = read(format!("/proc/{pid}/environ"), ENVIRONMENT_BYTES_MAX).unwrap_or_default();
@@ -41,6 +46,10 @@ pub fn describe(pid: u32) -> Process {
 
 /// Processes that `pid` started and that still run; each thread has its own.
 pub fn children(pid: u32) -> Vec<u32> {
+    guarded(move || if enter(pid) { started_by(pid) } else { Vec::new() })
+}
+
+fn started_by(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(CHILDREN_MAX);
     let lists = tasks.filter_map(|task| read(task.path().join("children"), 4096));
     let numbers = |list: Vec<u8>| -> Vec<u32> {

@@ -78,7 +78,7 @@ fn follow(pids: &[u32], mut pipes: Vec<u64>) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::new();
     for _ in 0..PIPES_MAX {
         let targets: HashSet<Target> = pipes.drain(..).map(Target::PipeReader).collect();
-        for pid in holders(&targets).into_values().flatten() {
+        for pid in holders(targets).into_values().flatten() {
             if !pids.contains(&pid) && !found.contains(&pid) && found.len() < FOLLOWERS_MAX {
                 found.push(pid);
                 pipes.extend(held(pid).pipes);

@@ -129,7 +129,7 @@ impl Watch {
         };
         let targets: HashSet<Target> =
             self.flows.map.values().filter(|flow| wants(flow)).map(|flow| Target::Socket(flow.inode.into())).collect();
-        let found = holders(&targets);
+        let found = holders(targets);
         for flow in self.flows.map.values_mut().filter(|flow| wants(flow)) {
             flow.holders = found.get(&Target::Socket(flow.inode.into())).cloned().unwrap_or_default();
             flow.attempts = flow.attempts.saturating_add(1);
