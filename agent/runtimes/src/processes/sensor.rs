@@ -13,8 +13,11 @@ use super::users::Users;
 use super::{Evidence, Options, ProcessError, Snapshot, assemble};
 
 /// A busy process is looked into at most one part in this many of the time,
-/// so that none can keep us busy.
-const LOOK_SHARE: u32 = 500;
+/// so that none can keep us busy; a program that was replaced (execve(2)) is
+/// looked into at once.
+const LOOK_SHARE: u32 = 100;
+/// However long a look took, the next need not wait longer than this.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Answers of a stack are good for this long.
 pub(super) const TOLD_FOR: Duration = Duration::from_secs(30);
 /// Clock ticks per second in procfs: `USER_HZ`, 100 on all of Linux's
@@ -103,7 +106,9 @@ impl Sensor {
     fn is_due(&self, pid: u32, known: &Known, now: Instant) -> bool {
         let Some(looked) = &known.looked else { return true };
         let age = now.saturating_duration_since(looked.at);
-        let changed = looked.marks != known.stat.marks && age >= looked.cost.saturating_mul(LOOK_SHARE);
+        let replaced = looked.marks.comm != known.stat.marks.comm;
+        let rested = age >= looked.cost.saturating_mul(LOOK_SHARE).min(WAIT_MAX);
+        let changed = replaced || looked.marks != known.stat.marks && rested;
         // Spread, so that not all are due at once.
         let again = self.options.again_after + self.options.again_after / 16 * (pid % 16);
         changed || age >= again
