@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::api::Told;
@@ -32,6 +34,10 @@ pub struct Sensor {
     pub(super) known: HashMap<u32, Known>,
     pub(super) users: Users,
     formats: Formats,
+    /// Processes whose very `/proc/PID` must be left alone.
+    pub(super) avoid: Vec<u32>,
+    /// The process that is being looked at.
+    pub(super) at: Arc<AtomicU32>,
     /// When the machine started, seconds since 1970.
     booted_s: u64,
 }
@@ -64,7 +70,15 @@ impl Sensor {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let booted_s = booted_s(&options.proc);
-        Self { options, known: HashMap::new(), users: Users::default(), formats: Formats::default(), booted_s }
+        Self {
+            options,
+            known: HashMap::new(),
+            users: Users::default(),
+            formats: Formats::default(),
+            avoid: Vec::new(),
+            at: Arc::default(),
+            booted_s,
+        }
     }
 
     /// What runs now.
@@ -82,6 +96,11 @@ impl Sensor {
         let ours = std::process::id();
         self.users.refresh();
         for pid in ids {
+            if self.avoid.contains(&pid) {
+                snapshot.stuck.push(pid);
+                continue;
+            }
+            self.at.store(pid, Ordering::Relaxed);
             // Whoever vanishes while looked at is simply not there.
             let Ok(process) = Process::open(&proc, pid) else { continue };
             let Ok(Some(stat)) = process.stat() else { continue };
