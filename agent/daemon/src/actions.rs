@@ -23,6 +23,8 @@ const PROCESSES_MAX: usize = 65_536;
 const DESCRIPTORS_MAX: usize = 65_536;
 /// Most text read of the maps of one process, bytes.
 const MAPS_BYTES_MAX: u64 = 32 << 20;
+/// Time for finding out who holds a file.
+const HOLDERS_WITHIN: Duration = Duration::from_secs(10);
 /// Time between asking a process to end and ending it.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -95,7 +97,14 @@ fn open_inspected(path: &Path, key: FileKey) -> std::io::Result<File> {
 
 fn kill_holders(core: &Core, subject: &Subject<'_>) {
     let shown = Shown(&subject.artifact.path).to_string();
-    for pid in holders(subject.key.dev, subject.key.ino) {
+    // Looking into a process can wait for ever (a dead network file system).
+    let (dev, ino) = (subject.key.dev, subject.key.ino);
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || sender.send(holders(dev, ino)));
+    let Ok(pids) = receiver.recv_timeout(HOLDERS_WITHIN) else {
+        return failed(core, "kill_holder", &shown, "who holds it could not be found out in time");
+    };
+    for pid in pids {
         match end(pid) {
             Ok(()) => core.tell(&Event::new(
                 Severity::High,

@@ -145,8 +145,14 @@ fn answer(core: &Core, caller: Caller, question: Question) -> Result<Value, Stri
             administrator()?;
             let to = to.map(|t| t.path());
             let place = core.record.restore(&id, to.as_deref())?;
-            told(core, caller, "restore", &id, &place);
-            Ok(json!({ "id": id, "path": place }))
+            told(core, caller, "restore", &id, &place.to_string_lossy());
+            // The gate must know the file before anyone opens it.
+            let back = Work::Files(vec![place.clone()]);
+            match core.scans.run(back, &core.policies.current()) {
+                Ok(found) => core.found(&found),
+                Err(e) => core.fault("a file that was brought back could not be inspected", &e),
+            }
+            Ok(json!({ "id": id, "path": place.to_string_lossy() }))
         }
         Question::Purge { id } => {
             administrator()?;

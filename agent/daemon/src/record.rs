@@ -154,7 +154,11 @@ impl Record {
         self.with(|state| {
             state.transaction(Timestamp::now(), |t| {
                 t.put_artifact(subject.path, &to_state(subject.key), subject.artifact, Some(&judged.decision))?;
-                t.audit("judged", &judged.record(policy, &subject.artifact.path))?;
+                let mut body = judged.record(policy, &subject.artifact.path);
+                if let Some(body) = body.as_object_mut() {
+                    body.insert("text".to_owned(), event.text.clone().into());
+                }
+                t.audit("judged", &body)?;
                 t.enqueue(event.severity, event.kind.name(), event).map(|_| ())
             })
         })
@@ -386,7 +390,7 @@ impl Record {
 
     /// Brings a file back; returns where it is now. It is not taken again as
     /// long as it stays there unchanged.
-    pub fn restore(&self, id: &str, to: Option<&Path>) -> Result<String, String> {
+    pub fn restore(&self, id: &str, to: Option<&Path>) -> Result<PathBuf, String> {
         let id = entry_id(id)?;
         let entry = self.vault.get(&id).map_err(causes)?;
         let to = to.map_or_else(|| entry.path.0.clone(), Path::to_path_buf);
@@ -395,7 +399,7 @@ impl Record {
             self.release(digest, &to)?;
         }
         self.vault.restore(&id, Some(&to)).map_err(causes)?;
-        Ok(to.to_string_lossy().into_owned())
+        Ok(to)
     }
 
     fn release(&self, digest: &Sha256, path: &Path) -> Result<(), String> {

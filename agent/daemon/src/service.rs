@@ -1,5 +1,6 @@
 //! The daemon's life: start, keep going, end.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,6 +11,7 @@ use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use weighbridge_gate::{Gate, Notice, Refusal, Start};
+use weighbridge_platform::file::{FileKey, has_writer, settled_key};
 use weighbridge_platform::priority;
 use weighbridge_types::{Severity, Shown};
 
@@ -29,6 +31,8 @@ use crate::{sensors, watch};
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time between looks at the user database.
 const USERS_EVERY: Duration = Duration::from_secs(300);
+/// How long an answer holds about a file that somebody writes.
+const WRITTEN: Duration = Duration::from_secs(5);
 /// Time for threads to end when the daemon does.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -182,23 +186,36 @@ fn start_gate(core: &Arc<Core>, program: &Path) {
                     continue;
                 }
             };
-            let (path, key) = (question.path, question.key);
-            let policy = core.policies.current();
-            match core.scans.run(Work::Open(Arc::new(question.file), path.clone()), &policy) {
-                Ok(found) => {
-                    let model = found.report.models.first();
-                    match found.report.artifacts.first() {
-                        Some(artifact) => {
-                            core.consider(&policy, &Subject { path: &path, key, artifact, model });
-                        }
-                        // No model after all.
-                        None => core.allow(key),
-                    }
-                }
-                Err(e) => core.fault("a file that was opened could not be inspected", &e),
+            if let Err(e) = asked(&core, question.path, Arc::new(question.file)) {
+                core.fault("a file that was opened could not be inspected; it will be asked about again", &e);
             }
         }
     });
+}
+
+/// Inspects a file that somebody opens, and says what to answer from now on.
+fn asked(core: &Core, path: PathBuf, file: Arc<File>) -> Result<(), String> {
+    let settled = || settled_key(&file).map_err(|e| e.to_string());
+    let key = settled()?;
+    let policy = core.policies.current();
+    let found = core.scans.run(Work::Open(Arc::clone(&file), path.clone()), &policy).map_err(|e| e.to_string())?;
+    // What changed meanwhile was not inspected: the next open asks again.
+    if settled()? != key {
+        return Ok(());
+    }
+    let model = found.report.models.first();
+    match found.report.artifacts.first() {
+        Some(artifact) => {
+            core.consider(&policy, &Subject { path: &path, key, artifact, model });
+        }
+        // No model after all. Whoever maps it for writing could still make it
+        // one without a trace, so this holds for a moment only.
+        None => {
+            let lasting = has_writer(&file).unwrap_or(true).then_some(WRITTEN);
+            core.allow(key, lasting);
+        }
+    }
+    Ok(())
 }
 
 /// An open that the gate denied.
@@ -295,9 +312,9 @@ impl Core {
     }
 
     /// Lets a file through that turned out to be no model.
-    fn allow(&self, key: weighbridge_platform::file::FileKey) {
+    fn allow(&self, key: FileKey, lasting: Option<Duration>) {
         if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = gate.set(key, None, weighbridge_gate::Verdict::Allow, None);
+            let _ = gate.set(key, None, weighbridge_gate::Verdict::Allow, lasting);
         }
     }
 }

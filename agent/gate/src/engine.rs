@@ -49,6 +49,9 @@ pub enum Kind {
     Nothing,
     /// No model.
     Other,
+    /// Large enough to be a model, and nothing else speaks for it: most are
+    /// libraries and databases, which nobody must wait for.
+    Large,
     /// Could be a model.
     Candidate,
 }
@@ -63,12 +66,11 @@ fn kind(file: &File, meta: &Metadata) -> Kind {
     if !meta.is_file() || meta.len() == 0 {
         return Kind::Nothing;
     }
-    if meta.len() >= sniff::SIZE_BYTES_MIN {
-        return Kind::Candidate;
-    }
     let mut head = [0; sniff::HEAD_BYTES];
     match file.read_at(&mut head, 0) {
-        Ok(n) if !sniff::is_candidate(meta.len(), head.get(..n).unwrap_or_default()) => Kind::Other,
+        Ok(n) if !sniff::is_candidate(head.get(..n).unwrap_or_default()) => {
+            if meta.len() >= sniff::SIZE_BYTES_MIN { Kind::Large } else { Kind::Other }
+        }
         // A file that cannot be looked at has not been seen to be harmless.
         _ => Kind::Candidate,
     }
@@ -267,11 +269,12 @@ impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {
         match look.kind {
             Kind::Nothing => allow(After::Nothing),
             Kind::Other => allow(After::Ignore),
-            Kind::Candidate => self.judge(look.key, pid),
+            Kind::Large => self.judge(look.key, pid, Unknown::Allow),
+            Kind::Candidate => self.judge(look.key, pid, self.rules.unknown),
         }
     }
 
-    fn judge(&mut self, key: FileKey, pid: i32) -> Decision {
+    fn judge(&mut self, key: FileKey, pid: i32, unknown: Unknown) -> Decision {
         let now = Instant::now();
         let known = if self.rules.table.by_user() { self.uid(pid) } else { None };
         let mut found = self.rules.table.find(key, known, now);
@@ -286,7 +289,7 @@ impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {
         if let Found::Verdict(Verdict::Deny { errno }) = found {
             return Decision { answer: Answer::Deny(errno), after: After::Denied { key, uid } };
         }
-        let answer = match self.rules.unknown {
+        let answer = match unknown {
             Unknown::Pending if !self.rules.written_by_approved(key, now) => Answer::Deny(EBUSY),
             Unknown::Pending | Unknown::Allow => Answer::Allow,
         };

@@ -1,17 +1,16 @@
-//! Whether a file could be a model, by its size and first bytes.
+//! Whether a file could be a model, by its first bytes.
 
 /// Bytes looked at.
 pub const HEAD_BYTES: usize = 64;
-/// From here on every file could be one, whatever its first bytes.
+/// From here on every file is asked about, whatever its first bytes.
 pub const SIZE_BYTES_MIN: u64 = 1 << 20;
 /// Longest safetensors header there is, bytes (safetensors, `MAX_HEADER_SIZE`).
 const SAFETENSORS_HEADER_MAX: u64 = 100_000_000;
 
-/// Whether to ask about a file of this size and with these first bytes.
-/// Errs towards yes: a question costs microseconds.
-pub fn is_candidate(size_bytes: u64, head: &[u8]) -> bool {
-    size_bytes >= SIZE_BYTES_MIN
-        || MAGIC.iter().any(|magic| head.starts_with(magic))
+/// Whether a file with these first bytes could be a model. Errs towards yes: a
+/// question costs microseconds.
+pub fn is_candidate(head: &[u8]) -> bool {
+    MAGIC.iter().any(|magic| head.starts_with(magic))
         || head.get(4..8) == Some(b"TFL3")
         || safetensors(head)
         || pickle(head)

@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use weighbridge_runtimes::processes::{Evidence, How, Options, Runtime, Sensor, Snapshot, UNKNOWN, snapshot};
+use weighbridge_runtimes::processes::{
+    Evidence, How, Options, ProcessError, Runtime, Sensor, Snapshot, UNKNOWN, Watched, snapshot,
+};
 
 /// A child and whatever it started, ended with the test.
 struct Group(Child);
@@ -405,6 +407,46 @@ fn a_file_system_that_never_answers_does_not_hang_us() {
     let held = seen.loaded.iter().find(|l| l.how == How::Descriptor).unwrap();
     assert_eq!((held.path.as_path(), held.ino, held.format.as_deref()), (path.as_path(), None, Some("gguf")));
     assert!(seen.loaded.iter().any(|l| l.how == How::CommandLine && l.path == path));
+}
+
+#[test]
+fn a_process_that_blocks_its_readers_is_left_out() {
+    if !rustix::process::geteuid().is_root() || !Path::new("/dev/fuse").exists() || missing("python3") {
+        println!("skipped: needs root, /dev/fuse and python3");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (server, mountpoint) = (program(dir.path(), "llama-server"), dir.path().join("mnt"));
+    fs::create_dir(&mountpoint).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuse.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(&mountpoint).arg(&server).arg("stuck").stdout(Stdio::piped());
+    let other = start(Command::new(&server).arg("600"));
+    let mut child = start(&mut command);
+    let Some(Ok(holder)) = BufReader::new(child.0.stdout.take().unwrap()).lines().next() else {
+        println!("skipped: this machine mounts no FUSE");
+        return;
+    };
+    let holder: u32 = holder.parse().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    let mut watched = Watched::new(options());
+    let first = watched.snapshot(Duration::from_secs(3));
+    if let Err(error) = &first {
+        assert!(matches!(error, ProcessError::Stuck { pid } if *pid == holder), "{error}");
+        // The others are still seen.
+        let second = watched.snapshot(Duration::from_secs(3)).unwrap();
+        assert_eq!(second.stuck, [holder]);
+        assert!(of(&second, other.0.id()).is_some());
+        // And whoever is let go of is looked at again.
+        drop(child);
+        let ended = (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            watched.snapshot(Duration::from_secs(3)).is_ok_and(|s| s.stuck.is_empty())
+        });
+        assert!(ended);
+    } else {
+        println!("skipped: this kernel does not let a process block its readers");
+    }
 }
 
 /// What an idle snapshot costs; run with `--ignored --nocapture`.

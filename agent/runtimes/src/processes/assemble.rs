@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::api::{self, Told};
@@ -34,6 +35,7 @@ pub(super) fn runtimes(sensor: &mut Sensor, snapshot: &mut Snapshot, listening: 
             snapshot.denied += usize::from(looked.holdings.denied);
             snapshot.truncated |= looked.holdings.truncated;
             if looked.stack.is_some() || !looked.holdings.models.is_empty() {
+                sensor.at.store(pid, Ordering::Relaxed);
                 let process = Process::open(&sensor.options.proc, pid);
                 let listens = process.map(|p| listening.of(&p, &looked.holdings.sockets)).unwrap_or_default();
                 let api = looked.stack.and_then(|(s, _)| s.api).filter(|_| sensor.options.ask_apis);

@@ -11,6 +11,7 @@ mod mounts;
 mod procfs;
 mod sensor;
 mod users;
+mod watched;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use sensor::Sensor;
+pub use watched::Watched;
 
 /// The stack of processes that hold a model and match no rule.
 pub const UNKNOWN: &str = "unknown";
@@ -62,6 +64,9 @@ pub struct Snapshot {
     pub deferred: usize,
     /// Processes whose files we may not see: run as root to see them.
     pub denied: usize,
+    /// Processes left alone because the kernel does not return from reading
+    /// about them: a hostile file system can do that to any reader.
+    pub stuck: Vec<u32>,
     /// Whether a limit cut something off: there may be more than is told.
     pub truncated: bool,
 }
@@ -189,6 +194,24 @@ pub enum ProcessError {
     Proc {
         /// Where it was looked for.
         proc: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The kernel does not return.
+    #[error("reading about process `{pid}` does not return; it is left out until it does, look at what it holds open")]
+    Stuck {
+        /// The process.
+        pid: u32,
+    },
+    /// There are too many such processes.
+    #[error("{count} reads in `/proc` do not return; end the processes named before")]
+    AllStuck {
+        /// Threads that wait.
+        count: usize,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread to look at processes")]
+    Thread {
         /// What the system said.
         source: std::io::Error,
     },

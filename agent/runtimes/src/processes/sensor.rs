@@ -1,5 +1,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::api::Told;
@@ -13,8 +15,11 @@ use super::users::Users;
 use super::{Evidence, Options, ProcessError, Snapshot, assemble};
 
 /// A busy process is looked into at most one part in this many of the time,
-/// so that none can keep us busy.
-const LOOK_SHARE: u32 = 500;
+/// so that none can keep us busy; a program that was replaced (execve(2)) is
+/// looked into at once.
+const LOOK_SHARE: u32 = 100;
+/// However long a look took, the next need not wait longer than this.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Answers of a stack are good for this long.
 pub(super) const TOLD_FOR: Duration = Duration::from_secs(30);
 /// Clock ticks per second in procfs: `USER_HZ`, 100 on all of Linux's
@@ -29,6 +34,10 @@ pub struct Sensor {
     pub(super) known: HashMap<u32, Known>,
     pub(super) users: Users,
     formats: Formats,
+    /// Processes whose very `/proc/PID` must be left alone.
+    pub(super) avoid: Vec<u32>,
+    /// The process that is being looked at.
+    pub(super) at: Arc<AtomicU32>,
     /// When the machine started, seconds since 1970.
     booted_s: u64,
 }
@@ -61,7 +70,15 @@ impl Sensor {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let booted_s = booted_s(&options.proc);
-        Self { options, known: HashMap::new(), users: Users::default(), formats: Formats::default(), booted_s }
+        Self {
+            options,
+            known: HashMap::new(),
+            users: Users::default(),
+            formats: Formats::default(),
+            avoid: Vec::new(),
+            at: Arc::default(),
+            booted_s,
+        }
     }
 
     /// What runs now.
@@ -79,6 +96,11 @@ impl Sensor {
         let ours = std::process::id();
         self.users.refresh();
         for pid in ids {
+            if self.avoid.contains(&pid) {
+                snapshot.stuck.push(pid);
+                continue;
+            }
+            self.at.store(pid, Ordering::Relaxed);
             // Whoever vanishes while looked at is simply not there.
             let Ok(process) = Process::open(&proc, pid) else { continue };
             let Ok(Some(stat)) = process.stat() else { continue };
@@ -103,7 +125,9 @@ impl Sensor {
     fn is_due(&self, pid: u32, known: &Known, now: Instant) -> bool {
         let Some(looked) = &known.looked else { return true };
         let age = now.saturating_duration_since(looked.at);
-        let changed = looked.marks != known.stat.marks && age >= looked.cost.saturating_mul(LOOK_SHARE);
+        let replaced = looked.marks.comm != known.stat.marks.comm;
+        let rested = age >= looked.cost.saturating_mul(LOOK_SHARE).min(WAIT_MAX);
+        let changed = replaced || looked.marks != known.stat.marks && rested;
         // Spread, so that not all are due at once.
         let again = self.options.again_after + self.options.again_after / 16 * (pid % 16);
         changed || age >= again

@@ -109,7 +109,7 @@ fn print(out: &mut dyn Write, answer: &Value) -> io::Result<()> {
             )?;
         }
     }
-    for event in list(answer, "/events") {
+    for event in list(answer, "/events").iter().filter(|e| e.pointer("/body/text").is_some()) {
         writeln!(out, "{dim}{}{dim:#}  {}", text(event, "/at"), text(event, "/body/text"))?;
     }
     Ok(())
