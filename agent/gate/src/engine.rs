@@ -69,7 +69,11 @@ fn kind(file: &File, meta: &Metadata) -> Kind {
     let mut head = [0; sniff::HEAD_BYTES];
     match file.read_at(&mut head, 0) {
         Ok(n) if !sniff::is_candidate(head.get(..n).unwrap_or_default()) => {
-            if meta.len() >= sniff::SIZE_BYTES_MIN { Kind::Large } else { Kind::Other }
+            if meta.len() >= sniff::SIZE_BYTES_MIN {
+                Kind::Large
+            } else {
+                Kind::Other
+            }
         }
         // A file that cannot be looked at has not been seen to be harmless.
         _ => Kind::Candidate,
