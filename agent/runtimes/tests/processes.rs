@@ -400,7 +400,8 @@ fn a_file_system_that_never_answers_does_not_hang_us() {
     let (tell, told) = std::sync::mpsc::channel();
     // If it hangs, the thread is lost and the test fails all the same.
     thread::spawn(move || {
-        tell.send(until(&mut Sensor::new(options()), |s| of(s, holder).filter(|r| r.stack == "llamacpp")))
+        let seen = until(&mut Sensor::new(options()), |s| of(s, holder).filter(|r| r.stack == "llamacpp"));
+        let _ = tell.send(seen);
     });
     let seen = told.recv_timeout(Duration::from_secs(20)).expect("the sensor waits for a file system");
     let path = mountpoint.join("w.gguf");

@@ -10,7 +10,7 @@ use super::catalogue::CATALOGUE;
 use super::files::Held;
 use super::listens::Listening;
 use super::procfs::Process;
-use super::sensor::{Known, Looked, Sensor, TOLD_FOR};
+use super::sensor::{Known, Looked, SILENT_FOR, Sensor, TOLD_FOR};
 use super::{Evidence, How, Listen, Loaded, Parent, Runtime, Snapshot, UNKNOWN};
 
 /// Time for asking stacks in one snapshot; who was not asked is in the next.
@@ -40,7 +40,10 @@ pub(super) fn runtimes(sensor: &mut Sensor, snapshot: &mut Snapshot, listening: 
                 let listens = process.map(|p| listening.of(&p, &looked.holdings.sockets)).unwrap_or_default();
                 let api = looked.stack.and_then(|(s, _)| s.api).filter(|_| sensor.options.ask_apis);
                 if let (Some(api), Some(netns)) = (api, our_netns) {
-                    let fresh = known.told.as_ref().is_some_and(|(at, _)| at.elapsed() < TOLD_FOR);
+                    let fresh = known
+                        .told
+                        .as_ref()
+                        .is_some_and(|(at, told)| at.elapsed() < if told.is_some() { TOLD_FOR } else { SILENT_FOR });
                     if !fresh && !listens.is_empty() && asking < ASKING_MAX {
                         let start = Instant::now();
                         known.told = Some((start, api::ask(api, &listens, netns)));

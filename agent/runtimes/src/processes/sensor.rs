@@ -22,6 +22,9 @@ const LOOK_SHARE: u32 = 100;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Answers of a stack are good for this long.
 pub(super) const TOLD_FOR: Duration = Duration::from_secs(30);
+/// Who gave no answer, perhaps since it is still loading, is asked again after
+/// this.
+pub(super) const SILENT_FOR: Duration = Duration::from_secs(3);
 /// Clock ticks per second in procfs: `USER_HZ`, 100 on all of Linux's
 /// machines that Rust has a standard library for.
 const TICKS_PER_S: u64 = 100;
