@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::json;
 use weighbridge_policy::{Action, Principal};
-use weighbridge_runtimes::processes::{How, Loaded, Options, Runtime, Sensor};
+use weighbridge_runtimes::processes::{How, Loaded, Options, Runtime, Watched};
 use weighbridge_types::{Severity, Shown};
 
 use crate::core::Core;
@@ -19,6 +19,8 @@ use crate::judgement::judge;
 use crate::record::Known;
 use crate::scans::Work;
 
+/// Time for one look; a process on a dead file system can make it wait.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between looks whether to stop.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Longest a model that nobody has inspected may be for being inspected
@@ -30,12 +32,12 @@ type Process = (u32, u64);
 
 /// Watches until the daemon stops.
 pub fn watch(core: &Arc<Core>) {
-    let mut sensor = Sensor::new(Options { ask_apis: core.config.runtimes.ask, ..Options::default() });
+    let mut sensor = Watched::new(Options { ask_apis: core.config.runtimes.ask, ..Options::default() });
     // What was told of each process.
     let mut told: BTreeMap<Process, BTreeSet<String>> = BTreeMap::new();
     let every = Duration::from_secs(core.config.runtimes.seconds);
     while !core.stop.load(Ordering::Relaxed) {
-        match sensor.snapshot() {
+        match sensor.snapshot(PATIENCE) {
             Ok(snapshot) => {
                 let alive: BTreeSet<Process> = snapshot.runtimes.iter().map(|r| (r.pid, r.start_ticks)).collect();
                 told.retain(|process, _| alive.contains(process));

@@ -192,3 +192,20 @@ fn a_file_that_becomes_a_model_while_it_is_looked_at_is_not_ignored() {
     assert!(opens(&path));
     assert!(rig.counters.answered.load(Ordering::Relaxed) > answered, "it is asked about");
 }
+
+#[test]
+fn a_large_file_is_asked_about_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind_of = |length: usize, head: &[u8]| {
+        let path = dir.path().join("f");
+        let mut content = vec![b'x'; length];
+        content.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
+        std::fs::write(&path, content).unwrap();
+        look(&File::open(path).unwrap()).unwrap().kind
+    };
+    assert_eq!(kind_of((1 << 20) - 1, b""), Kind::Other);
+    assert_eq!(kind_of(1 << 20, b""), Kind::Large);
+    assert_eq!(kind_of(1 << 20, b"\x7fELF"), Kind::Large);
+    assert_eq!(kind_of(1 << 20, b"GGUF"), Kind::Candidate);
+    assert_eq!(kind_of(0, b""), Kind::Nothing);
+}
