@@ -129,7 +129,7 @@ fn a_plan_counts_models_and_machines_that_would_be_refused() {
     assert!(shown.contains("1 models and actions on 2 machines refused from then on"), "{shown}");
     // Requests that were recorded are decided under their own circumstances.
     let request = serde_json::json!({
-        "principal": {"user": "bob"}, "action": "load", "model": {"format": "pickle"},
+        "principal": {"user": "bob"}, "action": "store", "model": {"format": "pickle"},
         "context": {"now": "2026-06-01T00:00:00Z", "host": "c", "team": "research"}
     });
     fs::write(&inventory, request.to_string()).unwrap();

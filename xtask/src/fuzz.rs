@@ -1,5 +1,6 @@
 //! Coverage-guided fuzzing of every parser, by the names in
-//! `fuzz/targets.txt`, `fuzz/provenance.txt` and `fuzz/policy.txt`.
+//! `fuzz/targets.txt`, `fuzz/provenance.txt`, `fuzz/policy.txt` and
+//! `fuzz/kernel.txt`.
 
 use std::process::Command;
 
@@ -30,6 +31,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "inspect", variable: "WEIGHBRIDGE_FUZZ_FORMAT", list: "fuzz/targets.txt" },
     Program { name: "provenance", variable: "WEIGHBRIDGE_FUZZ_PARSER", list: "fuzz/provenance.txt" },
     Program { name: "policy", variable: "WEIGHBRIDGE_FUZZ_FILE", list: "fuzz/policy.txt" },
+    Program { name: "kernel", variable: "WEIGHBRIDGE_FUZZ_KERNEL", list: "fuzz/kernel.txt" },
 ];
 
 pub fn run(options: &Options) -> Result {

@@ -1,5 +1,6 @@
 //! Measurements beside peers and physical limits, as ratios in one run.
 
+mod agent;
 mod files;
 mod measure;
 mod policy;
@@ -22,6 +23,8 @@ enum What {
     Scan(scan::Options),
     /// Scanning and verifying signed models beside sha2, openssl and the Python reference
     Provenance(provenance::Options),
+    /// The daemon: opens under the gate, sweeps, new models, and doing nothing
+    Agent(agent::Options),
     /// Decisions, loading and replay of policies
     Policy,
 }
@@ -30,6 +33,7 @@ pub fn run(options: &Options) -> Result {
     match &options.what {
         What::Scan(options) => scan::run(options),
         What::Provenance(options) => provenance::run(options),
+        What::Agent(options) => agent::run(options),
         What::Policy => policy::run(),
     }
 }
