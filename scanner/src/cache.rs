@@ -3,9 +3,10 @@
 //! Whoever can write the cache can make files look clean, so it belongs where
 //! only the scanning user can write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, Write};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,25 +24,51 @@ const RACY_NS: i128 = 2_000_000_000;
 pub struct Cache {
     path: PathBuf,
     stamp: String,
-    known: HashMap<u128, Option<Artifact>>,
-    fresh: HashMap<u128, Option<Artifact>>,
+    known: Memory,
+    fresh: Memory,
     started_ns: i128,
 }
 
+/// Files by their key: a few that are worth inspecting, and all the others.
+#[derive(Default, PartialEq)]
+struct Memory {
+    artifacts: HashMap<u128, Artifact>,
+    others: HashSet<u128, BuildHasherDefault<Already>>,
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct Already(u64);
+
+impl Hasher for Already {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (first, _) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        self.0 = u64::from_le_bytes(*first);
+    }
+}
+
+/// First line. As many keys of other files follow as it says, 16 bytes each,
+/// then a line for each artifact.
 #[derive(Serialize, Deserialize)]
 struct Header {
     schema: String,
     stamp: String,
+    others: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Record {
     key: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    artifact: Option<Artifact>,
+    artifact: Artifact,
 }
 
-const SCHEMA: &str = "weighbridge.cache/1";
+const SCHEMA: &str = "weighbridge.cache/2";
+/// Longest first line, bytes.
+const HEADER_BYTES_MAX: u64 = 1 << 16;
 
 impl Cache {
     /// Opens the cache at `path`. What was assessed under another `stamp`
@@ -50,61 +77,109 @@ impl Cache {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn open(path: &Path, stamp: String, now_ns: i128) -> io::Result<Self> {
-        let mut cache =
-            Self { path: path.to_path_buf(), stamp, known: HashMap::new(), fresh: HashMap::new(), started_ns: now_ns };
-        let text = match fs::metadata(path) {
-            Ok(meta) if meta.len() <= FILE_BYTES_MAX => fs::read_to_string(path)?,
-            Ok(_) => return Ok(cache),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(cache),
-            Err(e) => return Err(e),
+        let mut cache = Self {
+            path: path.to_path_buf(),
+            stamp,
+            known: Memory::default(),
+            fresh: Memory::default(),
+            started_ns: now_ns,
         };
-        let mut lines = text.lines();
-        let header: Option<Header> = lines.next().and_then(|l| serde_json::from_str(l).ok());
-        if header.is_some_and(|h| h.schema == SCHEMA && h.stamp == cache.stamp) {
-            // A line that does not parse is a file not known.
-            cache.known = lines
-                .filter_map(|l| serde_json::from_str::<Record>(l).ok())
-                .filter_map(|r| Some((u128::from_str_radix(&r.key, 16).ok()?, r.artifact)))
-                .collect();
+        match fs::File::open(path) {
+            Ok(file) if file.metadata()?.len() <= FILE_BYTES_MAX => {
+                cache.known = read(&mut BufReader::new(file), &cache.stamp)?.unwrap_or_default();
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
         }
         Ok(cache)
     }
 
     /// What is known of the file: `Some(None)` if it is not worth inspecting.
-    pub fn get(&self, path: &Path, meta: &FileMeta) -> Option<&Option<Artifact>> {
-        self.known.get(&key(path, meta))
+    /// It stays known.
+    pub fn get(&mut self, path: &Path, meta: &FileMeta) -> Option<Option<Artifact>> {
+        let key = key(path, meta);
+        if self.known.others.contains(&key) {
+            self.fresh.others.insert(key);
+            return Some(None);
+        }
+        let artifact = self.known.artifacts.get(&key)?.clone();
+        self.fresh.artifacts.insert(key, artifact.clone());
+        Some(Some(artifact))
     }
 
     /// Remembers the file.
     pub fn put(&mut self, path: &Path, meta: &FileMeta, artifact: Option<Artifact>) {
-        if meta.mtime_ns.max(meta.ctime_ns) + RACY_NS < self.started_ns {
-            self.fresh.insert(key(path, meta), artifact);
+        if meta.mtime_ns.max(meta.ctime_ns) + RACY_NS >= self.started_ns {
+            return;
+        }
+        let key = key(path, meta);
+        match artifact {
+            Some(artifact) => drop(self.fresh.artifacts.insert(key, artifact)),
+            None => drop(self.fresh.others.insert(key)),
         }
     }
 
-    /// Writes what was learnt or met again in this scan, in place of the file.
+    /// Writes what was learnt or met again in this scan, in place of the file;
+    /// nothing if that is what it holds.
     ///
     /// # Errors
     /// If it cannot be written; the old file stays then.
     pub fn save(&self) -> io::Result<()> {
+        if self.fresh == self.known && self.path.exists() {
+            return Ok(());
+        }
         let mut name = self.path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.new", std::process::id()));
         let new = self.path.with_file_name(name);
-        let written = (|| {
-            let mut out = io::BufWriter::new(fs::File::create(&new)?);
-            serde_json::to_writer(&mut out, &Header { schema: SCHEMA.to_owned(), stamp: self.stamp.clone() })?;
-            for (key, artifact) in &self.fresh {
-                out.write_all(b"\n")?;
-                serde_json::to_writer(&mut out, &Record { key: format!("{key:032x}"), artifact: artifact.clone() })?;
-            }
-            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&new, &self.path)
-        })();
+        let written = self.write(&new).and_then(|()| fs::rename(&new, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }
         written
     }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let mut out = io::BufWriter::new(fs::File::create(path)?);
+        let others = self.fresh.others.len() as u64;
+        serde_json::to_writer(&mut out, &Header { schema: SCHEMA.to_owned(), stamp: self.stamp.clone(), others })?;
+        out.write_all(b"\n")?;
+        for key in &self.fresh.others {
+            out.write_all(&key.to_le_bytes())?;
+        }
+        for (key, artifact) in &self.fresh.artifacts {
+            serde_json::to_writer(&mut out, &Record { key: format!("{key:032x}"), artifact: artifact.clone() })?;
+            out.write_all(b"\n")?;
+        }
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    }
+}
+
+/// What a cache holds; none if it was written under another stamp, or is no
+/// cache at all.
+fn read(input: &mut impl BufRead, stamp: &str) -> io::Result<Option<Memory>> {
+    let mut line = Vec::new();
+    input.by_ref().take(HEADER_BYTES_MAX).read_until(b'\n', &mut line)?;
+    let Ok(header) = serde_json::from_slice::<Header>(&line) else { return Ok(None) };
+    if header.schema != SCHEMA || header.stamp != stamp {
+        return Ok(None);
+    }
+    let mut memory = Memory::default();
+    for _ in 0..header.others {
+        let mut key = [0; 16];
+        if input.read_exact(&mut key).is_err() {
+            return Ok(None);
+        }
+        memory.others.insert(u128::from_le_bytes(key));
+    }
+    for line in input.lines() {
+        // A line that does not parse is a file not known.
+        let Ok(record) = serde_json::from_str::<Record>(&line?) else { continue };
+        if let Ok(key) = u128::from_str_radix(&record.key, 16) {
+            memory.artifacts.insert(key, record.artifact);
+        }
+    }
+    Ok(Some(memory))
 }
 
 /// Path and identity in 128 bits.
@@ -134,18 +209,29 @@ mod tests {
         cache.put(file, &meta(5), None);
         cache.put(Path::new("/racy"), &meta(10 * RACY_NS - 1), None);
         cache.save().unwrap();
-        let cache = Cache::open(&path, "v1".into(), 0).unwrap();
-        assert_eq!(cache.get(file, &meta(5)), Some(&None));
+        let written = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut cache = Cache::open(&path, "v1".into(), 0).unwrap();
+        assert_eq!(cache.get(file, &meta(5)), Some(None));
         assert_eq!(cache.get(file, &meta(6)), None);
         assert_eq!(cache.get(Path::new("/racy"), &meta(10 * RACY_NS - 1)), None);
+        cache.save().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "nothing new is not written");
         assert_eq!(Cache::open(&path, "v2".into(), 0).unwrap().get(file, &meta(5)), None);
+        // What was not met again is forgotten.
+        Cache::open(&path, "v1".into(), 0).unwrap().save().unwrap();
+        assert_eq!(Cache::open(&path, "v1".into(), 0).unwrap().get(file, &meta(5)), None);
     }
 
     #[test]
     fn a_damaged_cache_is_no_cache() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c");
-        fs::write(&path, "{\"schema\":\"weighbridge.cache/1\",\"stamp\":\"s\"}\n{\"key\":\"zz\"}\nnot json").unwrap();
-        assert!(Cache::open(&path, "s".into(), 0).unwrap().known.is_empty());
+        let header = |others: u64| format!("{{\"schema\":\"{SCHEMA}\",\"stamp\":\"s\",\"others\":{others}}}\n");
+        for text in
+            [header(u64::MAX) + "short", header(0) + "{\"key\":\"zz\"}\nnot json", "\u{0}".repeat(99), String::new()]
+        {
+            fs::write(&path, text).unwrap();
+            assert!(Cache::open(&path, "s".into(), 0).unwrap().known == Memory::default());
+        }
     }
 }

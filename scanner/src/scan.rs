@@ -352,8 +352,7 @@ impl Sink for Run<'_> {
     fn known(&self, path: &Path, meta: &FileMeta) -> bool {
         let Some(cache) = &self.cache else { return false };
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(remembered) = cache.get(path, meta).cloned() else { return false };
-        cache.put(path, meta, remembered.clone());
+        let Some(remembered) = cache.get(path, meta) else { return false };
         drop(cache);
         self.counts.cached.fetch_add(1, Ordering::Relaxed);
         if let Some(artifact) = remembered {

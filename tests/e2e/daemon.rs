@@ -85,6 +85,18 @@ impl Machine {
         Command::new(weighbridge()).args(arguments).env("WEIGHBRIDGE_SOCKET", self.at("control.sock")).output().unwrap()
     }
 
+    fn ok(&self, arguments: &[&str]) {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Signs the policy as it is and publishes it in `tuf`.
+    fn publish(&self, bundle: &str) {
+        let at = |name: &str| self.at(name).display().to_string();
+        self.ok(&["policy", "bundle", &at("policy"), "--out", &at(bundle)]);
+        self.ok(&["policy", "publish", &at(bundle), "--keys", &at("keys"), "--repository", &at("tuf")]);
+    }
+
     fn try_ask(&self, arguments: &[&str]) -> Option<Value> {
         let output = self.run(&[arguments, &["--format", "json"]].concat());
         serde_json::from_slice(&output.stdout).ok()
@@ -338,15 +350,59 @@ fn others_hear_only_of_what_is_theirs() {
     assert_eq!(nobody(&["why", private.to_str().unwrap()]).status.code(), Some(1));
 }
 
+#[test]
+fn a_signed_policy_is_fetched_and_an_expired_one_changes_nothing() {
+    let Some(mut machine) = Machine::new(false) else { return };
+    machine.ok(&["policy", "keys", "init", &machine.at("keys").display().to_string()]);
+    machine.publish("b1");
+    let text = fs::read_to_string(machine.at("w.toml")).unwrap();
+    let text = text.replace("directory = \"policy\"", "repository = \"tuf\"\nroot = \"keys/root/1.root.json\"");
+    fs::write(machine.at("w.toml"), text).unwrap();
+    fs::copy(weights(), machine.home("m.safetensors")).unwrap();
+    machine.start();
+    let revision = || machine.ask(&["status"])["status"]["policy"]["revision"].as_str().unwrap().to_owned();
+    assert_eq!(revision(), "bundle 1");
+    fs::write(machine.at("policy/fleet/teams.yaml"), "default: { mode: lockdown }\n").unwrap();
+    machine.publish("b2");
+    machine.until("the new bundle is in force", || revision() == "bundle 2");
+    assert_eq!(text_of_mode(&machine), "lockdown");
+    // Somebody alters the repository: what was verified last stays in force.
+    for file in walk(&machine.at("tuf/targets")) {
+        fs::write(file, "{}").unwrap();
+    }
+    fs::write(machine.at("tuf/metadata/timestamp.json"), "{}").unwrap();
+    machine.until("it is told", || !machine.ask(&["status"])["status"]["policy"]["problem"].is_null());
+    assert_eq!((revision().as_str(), text_of_mode(&machine).as_str()), ("bundle 2", "lockdown"));
+}
+
+fn text_of_mode(machine: &Machine) -> String {
+    text(&machine.ask(&["status"]), "/status/mode").to_owned()
+}
+
+/// Files below `folder`.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    entries.flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] }).collect()
+}
+
 /// Sends `bytes` of a safetensors file slowly.
 const SERVER: &str = r#"
 import http.server, json, struct, sys, time
 header = json.dumps({"w": {"dtype": "U8", "shape": [1 << 30], "data_offsets": [0, 1 << 30]}}).encode()
 class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def head(self):
+        self.send_header("Content-Length", str(8 + len(header) + (1 << 30)))
+        self.send_header("ETag", '"%s"' % ("e" * 64))
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+    def do_HEAD(self):
+        self.send_response(200)
+        self.head()
     def do_GET(self):
         self.send_response(200)
-        self.send_header("Content-Length", str(8 + len(header) + (1 << 30)))
-        self.end_headers()
+        self.head()
         self.wfile.write(struct.pack("<Q", len(header)) + header)
         try:
             for _ in range(1024):
@@ -355,10 +411,49 @@ class H(http.server.BaseHTTPRequestHandler):
         except OSError:
             pass
     def log_message(self, *a): pass
-s = http.server.HTTPServer(("127.0.0.1", 0), H)
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
 print(s.server_port, flush=True)
 s.serve_forever()
 "#;
+
+/// A server of slow models, and its port.
+fn serve() -> (Child, String) {
+    let mut server = Command::new("python3").args(["-c", SERVER]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    (server, line.trim().to_owned())
+}
+
+/// The hub's own client, which `cargo xtask test` installs.
+#[test]
+fn the_client_of_a_hub_is_known_by_its_store() {
+    let profile = weighbridge_tests::target_profile();
+    let python = profile.parent().unwrap().join("venvs/hubs/bin/python");
+    if !python.exists() {
+        return println!("skipped: huggingface_hub is not in {}; `cargo xtask test` installs it", python.display());
+    }
+    let Some(mut machine) = Machine::new(false) else { return };
+    machine.start();
+    let (mut server, port) = serve();
+    let script = "from huggingface_hub import hf_hub_download as d; d('some-org/some-name', 'model.safetensors')";
+    let mut client = Command::new(python)
+        .args(["-c", script])
+        .env("HF_ENDPOINT", format!("http://127.0.0.1:{port}"))
+        .env("HF_HOME", machine.home("hf"))
+        .env("HF_HUB_DISABLE_XET", "1")
+        .env("HF_HUB_DISABLE_TELEMETRY", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let of = |d: &&Value| text(d, "/evidence/0/value").contains("some-org/some-name") && d["format"] == "safetensors";
+    let shows = || machine.ask(&["status"])["downloads"]["running"].as_array().unwrap().iter().any(|d| of(&d));
+    machine.until("the repository shows", shows);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
 
 #[test]
 fn a_download_shows_while_it_runs() {
@@ -367,11 +462,9 @@ fn a_download_shows_while_it_runs() {
         return println!("skipped: curl is not installed");
     }
     machine.start();
-    let mut server = Command::new("python3").args(["-c", SERVER]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    let (mut server, port) = serve();
     let file = machine.home("model.safetensors");
-    let url = format!("http://127.0.0.1:{}/org/name/resolve/main/model.safetensors", line.trim());
+    let url = format!("http://127.0.0.1:{port}/org/name/resolve/main/model.safetensors");
     let mut curl = Command::new("curl").args(["--silent", "--output"]).arg(&file).arg(url).spawn().unwrap();
     let shows = || {
         let status = machine.ask(&["status"]);

@@ -22,6 +22,9 @@ pub const REFERENCE: &[&str] =
 /// The reference implementation of The Update Framework.
 const UPDATERS: &[&str] = &["securesystemslib[crypto]==1.6.0", "tuf==6.0.0"];
 
+/// The client of the Hugging Face hub, whose downloads the daemon must know.
+const HUBS: &[&str] = &["huggingface_hub==2.4.0"];
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -38,6 +41,9 @@ pub fn run() -> Result {
     }
     if let Err(e) = venv::with("updating", UPDATERS) {
         eprintln!("the test beside the reference implementation of TUF will be skipped: {e}");
+    }
+    if let Err(e) = venv::with("hubs", HUBS) {
+        eprintln!("the test of a hub's own client will be skipped: {e}");
     }
     if let Err(e) = tool("cedar-policy-cli", "4.14.1", "cedar") {
         eprintln!("the test beside Cedar's own command line will be skipped: {e}");

@@ -19,6 +19,7 @@ mod core;
 mod error;
 mod events;
 mod judgement;
+mod manager;
 mod notices;
 mod policies;
 mod record;

@@ -426,6 +426,11 @@ impl Record {
         self.vault.purge(&entry_id(id)?).map(|_| ()).map_err(causes)
     }
 
+    /// Signs the end of the audit record, so that it cannot be cut off unseen.
+    pub fn seal(&self) -> Result<(), String> {
+        self.with(|state| state.seal(Timestamp::now()).map(|_| ()))
+    }
+
     /// Signs the end of the audit record and closes it.
     pub fn close(&self) -> Result<(), String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -25,12 +25,14 @@ use crate::policies::Policies;
 use crate::record::Record;
 use crate::scans::{Scans, Work};
 use crate::users::Users;
-use crate::{sensors, watch};
+use crate::{manager, sensors, watch};
 
 /// Time between looks at signals.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time between looks at the user database.
 const USERS_EVERY: Duration = Duration::from_secs(300);
+/// Time between signatures of the audit record, and signs of life.
+const SEAL_EVERY: Duration = Duration::from_secs(20);
 /// How long an answer holds about a file that somebody writes.
 const WRITTEN: Duration = Duration::from_secs(5);
 /// Time for threads to end when the daemon does.
@@ -234,6 +236,8 @@ fn denied(core: &Core, refusal: &Refusal) {
 fn supervise(core: &Arc<Core>, program: &Path) {
     let every = Duration::from_secs(core.config.policy.check_seconds);
     let (mut policy_at, mut users_at) = (Instant::now() + every, Instant::now() + USERS_EVERY);
+    let mut seal_at = Instant::now() + SEAL_EVERY;
+    manager::tell("READY=1");
     let mut restart_at = Instant::now();
     let mut patience = Duration::from_secs(1);
     while !core.stop.load(Ordering::Relaxed) {
@@ -241,6 +245,13 @@ fn supervise(core: &Arc<Core>, program: &Path) {
         if Instant::now() >= policy_at {
             core.refresh_policy();
             policy_at = Instant::now() + every;
+        }
+        if Instant::now() >= seal_at {
+            manager::tell("WATCHDOG=1");
+            if let Err(e) = core.record.seal() {
+                core.fault("the audit record could not be signed", &e);
+            }
+            seal_at = Instant::now() + SEAL_EVERY;
         }
         if Instant::now() >= users_at {
             *core.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::read());
@@ -263,6 +274,7 @@ fn supervise(core: &Arc<Core>, program: &Path) {
 }
 
 fn end(core: &Arc<Core>, threads: Vec<(String, Option<JoinHandle<()>>)>) {
+    manager::tell("STOPPING=1");
     // Gone first, so that nobody waits for us.
     core.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
     let _ = std::fs::remove_file(&core.config.socket);

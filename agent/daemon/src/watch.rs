@@ -16,12 +16,15 @@ use crate::core::Core;
 use crate::events::{Event, Kind};
 use crate::scans::Work;
 
-/// Files are looked at once nothing has changed for this long,
-const QUIET: Duration = Duration::from_millis(100);
+/// Files are looked at once nothing has changed for this long; what comes
+/// meanwhile is looked at together,
+const QUIET: Duration = Duration::from_millis(10);
 /// and at the latest after this long.
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_millis(200);
 /// Time between looks whether to stop.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Time between looks for file systems that were mounted since.
+const MOUNTS_EVERY: Duration = Duration::from_secs(15);
 /// Most changed files kept apart; with more, a sweep is cheaper.
 const PENDING_MAX: usize = 50_000;
 
@@ -98,11 +101,26 @@ fn filesystems(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::S
     }
     let own = std::process::id();
     let mut pending = Pending::default();
+    let mut roots: Vec<PathBuf> = roots.to_vec();
+    let mut mounts_at = Instant::now() + MOUNTS_EVERY;
     while !core.stop.load(Ordering::Relaxed) {
+        if Instant::now() >= mounts_at {
+            mounts_at = Instant::now() + MOUNTS_EVERY;
+            let known = std::mem::replace(&mut roots, core.scans.roots());
+            for root in roots.iter().filter(|root| !known.contains(root)) {
+                match notifier.watch(root) {
+                    // What lies on it already is for a sweep.
+                    Ok(()) => pending.lost(),
+                    Err(e) => {
+                        core.fault(&format!("changes below `{}` are found by the next sweep only", root.display()), &e)
+                    }
+                }
+            }
+        }
         for change in notifier.next(if pending.since.is_some() { QUIET } else { PAUSE })? {
             match change.kind {
                 Kind::Overflow => pending.lost(),
-                _ if change.pid == own || !concerns(core, &change.path, roots) => {}
+                _ if change.pid == own || !concerns(core, &change.path, &roots) => {}
                 // What comes or goes with a folder is for a look at the folder.
                 Kind::Moved if change.directory => pending.note(change.path, true),
                 _ if change.directory => {}
