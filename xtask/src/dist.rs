@@ -45,9 +45,7 @@ fn stage(binary: &Path) -> Result {
     fresh(&folder)?;
     let (binary, shown) = (binary.display().to_string(), folder.display().to_string());
     run::run(&binary, &["__pages", &shown])?;
-    for page in files(&folder.join("man"))? {
-        compress(&page)?;
-    }
+    compress(&files(&folder.join("man"))?)?;
     let policy = folder.join("policy");
     run::run(&binary, &["policy", "init", &policy.display().to_string()])?;
     for name in NOT_PACKAGED {
@@ -61,7 +59,7 @@ fn stage(binary: &Path) -> Result {
     run::run(&binary, &["policy", "check", &policy.display().to_string()])?;
     let third = folder.join("third-party.txt");
     fs::write(&third, licences::of("weighbridge")?).map_err(|e| format!("cannot write `{}`: {e}", third.display()))?;
-    compress(&third)
+    compress(&[third])
 }
 
 /// The time that files in the packages bear: that of the last commit, so that
@@ -98,10 +96,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// `path` becomes `path.gz`; without name and time, so that it is the same
-/// every time.
-fn compress(path: &Path) -> Result {
-    run::run("gzip", &["-9", "-n", "-f", &path.display().to_string()])
+/// Each becomes `path.gz`; without name and time, so that it is the same every
+/// time.
+fn compress(paths: &[PathBuf]) -> Result {
+    let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let mut arguments = vec!["-9", "-n", "-f"];
+    arguments.extend(shown.iter().map(String::as_str));
+    run::run("gzip", &arguments)
 }
 
 fn copy(from: &Path, to: &Path) -> Result {
