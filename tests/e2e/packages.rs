@@ -67,10 +67,11 @@ mod configuration {
         for line in source.lines() {
             if let Some(name) = line.strip_prefix("pub struct ").and_then(|l| l.strip_suffix("Config {")) {
                 section = if name.is_empty() { String::new() } else { format!("{}.", name.to_lowercase()) };
-            } else if let Some((key, kind)) = line.strip_prefix("    pub ").and_then(|l| l.split_once(": ")) {
-                if !key.contains('(') && !kind.ends_with("Config,") {
-                    keys.insert(format!("{section}{key}"));
-                }
+            } else if let Some((key, kind)) = line.strip_prefix("    pub ").and_then(|l| l.split_once(": "))
+                && !key.contains('(')
+                && !kind.ends_with("Config,")
+            {
+                keys.insert(format!("{section}{key}"));
             }
         }
         keys
@@ -83,10 +84,10 @@ mod configuration {
         for line in read(packaging("weighbridge.toml")).lines() {
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 section = format!("{name}.");
-            } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
-                if key.chars().all(|c| c == '_' || c.is_lowercase()) {
-                    shown.insert(format!("{section}{key}"));
-                }
+            } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+                && key.chars().all(|c| c == '_' || c.is_lowercase())
+            {
+                shown.insert(format!("{section}{key}"));
             }
         }
         assert!(shown.len() > 25, "{shown:?}");
