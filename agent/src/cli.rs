@@ -7,6 +7,7 @@ use crate::commands::conformance::ConformanceOptions;
 use crate::commands::daemon::DaemonOptions;
 use crate::commands::doctor::DoctorOptions;
 use crate::commands::endpoint;
+use crate::commands::pages::PagesOptions;
 use crate::commands::policy::{PolicyCommand, RequestOptions};
 use crate::commands::sign::SignOptions;
 use crate::commands::verify::VerifyOptions;
@@ -76,6 +77,9 @@ pub enum Command {
     /// Compile our YARA rules for a release, to standard output
     #[command(name = "__compile-rules", hide = true)]
     CompileRules,
+    /// Write manual pages and shell completions to DIR, for packages
+    #[command(name = "__pages", hide = true)]
+    Pages(PagesOptions),
 }
 
 #[derive(Debug, Args)]

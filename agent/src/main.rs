@@ -39,5 +39,6 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
         Command::Conformance(options) => commands::conformance::run(options),
         Command::ScanWorker => commands::worker::run(),
         Command::CompileRules => commands::rules::compile(),
+        Command::Pages(options) => commands::pages::run(&options),
     }
 }

@@ -11,6 +11,7 @@ mod distribution;
 mod inventory;
 mod keyless;
 mod origin;
+mod packages;
 mod policy;
 mod readme;
 mod reports;

@@ -12,6 +12,7 @@ const ELSEWHERE: &[&str] = &[
     "cargo xtask bench",
     "cargo xtask fuzz",
     "cargo xtask conformance",
+    "cargo xtask dist",
     "cargo install",
 ];
 

@@ -1,11 +1,13 @@
-//! `cargo xtask CHORE`: demo, test, fuzz, bench, schema checks.
+//! `cargo xtask CHORE`: demo, test, fuzz, bench, dist, schema checks.
 #![forbid(unsafe_code)]
 #![allow(clippy::cast_possible_truncation, reason = "makes data to measure with")]
 
 mod bench;
 mod conformance;
 mod demo;
+mod dist;
 mod fuzz;
+mod licences;
 mod rules;
 mod run;
 mod schemas;
@@ -38,6 +40,8 @@ enum Chore {
     Conformance(conformance::Options),
     /// Measure beside peers and physical limits
     Bench(bench::Options),
+    /// Build the packages, .deb and .rpm, into target/dist
+    Dist,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Rules => rules::run(),
         Chore::Conformance(options) => conformance::run_suites(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::Dist => dist::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

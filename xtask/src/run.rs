@@ -18,13 +18,33 @@ pub fn target() -> PathBuf {
 
 /// Runs `program` in the repository, shows its output, and fails if it does.
 pub fn run(program: &str, arguments: &[&str]) -> Result {
+    run_with(program, arguments, &[])
+}
+
+/// The same with further variables in its environment.
+pub fn run_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result {
     eprintln!("+ {program} {}", arguments.join(" "));
     let status = Command::new(program)
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(root())
         .status()
         .map_err(|e| format!("cannot run `{program}`: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{program} {}` failed ({status})", arguments.join(" "))) }
+}
+
+/// What `program` writes to its standard output, if it succeeds.
+pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let done = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| format!("cannot run `{program}`: {e}"))?;
+    if !done.status.success() {
+        return Err(format!("`{program} {}` failed ({})", arguments.join(" "), done.status));
+    }
+    String::from_utf8(done.stdout).map_err(|_| format!("`{program}` wrote no text"))
 }
 
 /// Whether `program` runs at all.

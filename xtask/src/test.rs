@@ -56,15 +56,20 @@ pub fn run() -> Result {
     run::run("cargo", &["test", "--quiet", "--workspace", "--doc"])
 }
 
-/// Builds `program` of `version` of `package` into `target/tools`, once.
-fn tool(package: &str, version: &str, program: &str) -> Result {
+/// Builds `program` of `version` of `package` into `target/tools`, once, and
+/// returns its path.
+pub fn tool(package: &str, version: &str, program: &str) -> Result<String> {
     let folder = run::target().join("tools");
     let ours = folder.join("bin").join(program).display().to_string();
     if have(&ours, &["--version"]) {
-        return Ok(());
+        return Ok(ours);
     }
     let folder = folder.display().to_string();
-    run::run("cargo", &["install", "--quiet", "--locked", "--debug", "--root", &folder, "--version", version, package])
+    run::run(
+        "cargo",
+        &["install", "--quiet", "--locked", "--debug", "--root", &folder, "--version", version, package],
+    )?;
+    Ok(ours)
 }
 
 /// Installs a cargo tool from the registry.

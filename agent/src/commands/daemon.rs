@@ -6,7 +6,7 @@ use crate::exit::{Failure, Outcome};
 
 #[derive(Debug, Args)]
 pub struct DaemonOptions {
-    /// The configuration; examples/demo.toml shows every key
+    /// The configuration; the one that is installed shows every key, as examples/demo.toml does
     #[arg(long, value_name = "FILE", default_value = "/etc/weighbridge/weighbridge.toml")]
     config: PathBuf,
 

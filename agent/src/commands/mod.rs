@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod endpoint;
 pub mod files;
 pub mod inventory;
+pub mod pages;
 pub mod policy;
 pub mod rules;
 pub mod scan;
