@@ -4,23 +4,20 @@
 //! A worker may have been taken over by the file it inspects, so frames from
 //! it are bounded and parsed as hostile.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weighbridge_discovery::Reason;
+use weighbridge_platform::frames;
 use weighbridge_provenance::signature::{Attestation, Testimony, TrustConfig};
 use weighbridge_sandbox::Confinement;
 use weighbridge_types::Artifact;
 
-/// Most jobs, and so descriptors, in one request. The kernel's limit is 253.
-pub const JOBS_MAX: usize = 64;
+/// Most jobs, and so descriptors, in one request.
+pub const JOBS_MAX: usize = frames::HANDLES_MAX;
 /// Largest frame accepted, bytes.
 const FRAME_BYTES_MAX: usize = 64 << 20;
 
@@ -84,67 +81,26 @@ pub struct Assessed {
     pub attestations: Vec<Attestation>,
 }
 
-/// Sends `message` with descriptors.
+/// See [`frames::send`].
 ///
 /// # Errors
-/// Whatever the socket reports; `InvalidData` if the message is too large.
+/// As there.
 pub fn send(socket: &UnixStream, message: &impl Serialize, handles: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let body = serde_json::to_vec(message)?;
-    if body.len() > FRAME_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "message is larger than a frame may be"));
-    }
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let mut frame = Vec::with_capacity(4 + body.len());
-    frame.extend_from_slice(&length);
-    frame.extend_from_slice(&body);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(JOBS_MAX))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !handles.is_empty() && !control.push(SendAncillaryMessage::ScmRights(handles)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors for one request"));
-    }
-    let sent = rustix::net::sendmsg(socket, &[IoSlice::new(&frame)], &mut control, SendFlags::NOSIGNAL)?;
-    (&*socket).write_all(frame.get(sent..).unwrap_or_default())
+    frames::send(socket, message, handles, FRAME_BYTES_MAX)
 }
 
-/// Receives one message and the descriptors beside it; `None` when the other
-/// side is gone.
+/// See [`frames::receive`].
 ///
 /// # Errors
-/// Whatever the socket reports; `InvalidData` for frames that are too large
-/// or no message.
+/// As there.
 pub fn receive<T: DeserializeOwned>(socket: &UnixStream) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let mut length = [0; 4];
-    let mut handles = Vec::new();
-    let mut have = 0;
-    while let Some(rest) = length.get_mut(have..).filter(|r| !r.is_empty()) {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(JOBS_MAX))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(rest)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(fds) = message {
-                handles.extend(fds);
-            }
-        }
-        if got.bytes == 0 {
-            return if have == 0 { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
-        }
-        have += got.bytes;
-    }
-    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
-    if length > FRAME_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame is too large"));
-    }
-    let mut body = Vec::new();
-    Read::take(socket, length as u64).read_to_end(&mut body)?;
-    if body.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(Some((serde_json::from_slice(&body)?, handles)))
+    frames::receive(socket, FRAME_BYTES_MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::os::fd::AsFd;
 
     #[test]

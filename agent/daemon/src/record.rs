@@ -75,18 +75,8 @@ fn causes(error: impl std::error::Error) -> String {
     text
 }
 
-fn to_state(key: FileKey) -> weighbridge_state::FileKey {
-    let FileKey { dev, ino, size, mtime_ns, ctime_ns } = key;
-    weighbridge_state::FileKey { dev, ino, size, mtime_ns, ctime_ns }
-}
-
-fn from_state(key: weighbridge_state::FileKey) -> FileKey {
-    let weighbridge_state::FileKey { dev, ino, size, mtime_ns, ctime_ns } = key;
-    FileKey { dev, ino, size, mtime_ns, ctime_ns }
-}
-
 fn known(stored: StoredArtifact) -> Known {
-    Known { key: from_state(stored.key), artifact: stored.artifact, decision: stored.decision, model: None }
+    Known { key: stored.key, artifact: stored.artifact, decision: stored.decision, model: None }
 }
 
 impl Record {
@@ -153,7 +143,7 @@ impl Record {
     ) -> Result<(), String> {
         self.with(|state| {
             state.transaction(Timestamp::now(), |t| {
-                t.put_artifact(subject.path, &to_state(subject.key), subject.artifact, Some(&judged.decision))?;
+                t.put_artifact(subject.path, &subject.key, subject.artifact, Some(&judged.decision))?;
                 let mut body = judged.record(policy, &subject.artifact.path);
                 if let Some(body) = body.as_object_mut() {
                     body.insert("text".to_owned(), event.text.clone().into());
@@ -248,7 +238,7 @@ impl Record {
             for row in &page {
                 f(&Subject {
                     path: &row.path,
-                    key: from_state(row.key),
+                    key: row.key,
                     artifact: &row.artifact,
                     model: by_file.get(row.artifact.path.as_str()).copied(),
                 });

@@ -9,6 +9,7 @@
 #[cfg(target_os = "linux")]
 pub mod fanotify;
 pub mod file;
+pub mod frames;
 #[cfg(target_os = "linux")]
 pub mod mapping;
 #[cfg(target_os = "linux")]

@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use weighbridge_platform::file::FileKey;
 use weighbridge_types::{Artifact, Decision, Sha256, Verdict};
 
 use crate::audit;
@@ -22,35 +22,6 @@ pub(crate) const PAGE_MAX: usize = 10_000;
 const READING: &str = "read the inventory";
 const WRITING: &str = "write the inventory";
 const COLUMNS: &str = "path, dev, ino, size, mtime_ns, ctime_ns, first_seen, last_seen, artifact, decision";
-
-/// A file and its content, as far as a look from outside can tell. Whoever is
-/// not root cannot set the change time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileKey {
-    /// Device.
-    pub dev: u64,
-    /// Inode.
-    pub ino: u64,
-    /// Length, bytes.
-    pub size: u64,
-    /// Modification, nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Change of content or attributes, nanoseconds since 1970.
-    pub ctime_ns: i64,
-}
-
-impl From<&std::fs::Metadata> for FileKey {
-    fn from(meta: &std::fs::Metadata) -> Self {
-        let ns = |s: i64, ns: i64| s.saturating_mul(1_000_000_000).saturating_add(ns);
-        Self {
-            dev: meta.dev(),
-            ino: meta.ino(),
-            size: meta.len(),
-            mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
-            ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
-        }
-    }
-}
 
 /// What the inventory holds of one path.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use weighbridge_platform::file::FileKey;
 use weighbridge_types::{Artifact, Decision, Model, Severity};
 
-use crate::artifacts::{self, FileKey, Known, StoredArtifact};
+use crate::artifacts::{self, Known, StoredArtifact};
 use crate::audit::{self, Appender, Entry};
 use crate::error::{json, kind as check_kind};
 use crate::outbox::{self, OutboxLimits, Queued};

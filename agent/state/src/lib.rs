@@ -33,7 +33,7 @@ mod state;
 pub mod vault;
 mod view;
 
-pub use artifacts::{Counts, FileKey, Filter, Known, StoredArtifact, VerdictCount};
+pub use artifacts::{Counts, Filter, Known, StoredArtifact, VerdictCount};
 pub use change::Change;
 pub use error::StateError;
 pub use models::StoredModel;

@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
+use weighbridge_platform::file::FileKey;
 use weighbridge_types::Sha256;
 
-use crate::artifacts::{self, Counts, FileKey, Filter, Known, StoredArtifact};
+use crate::artifacts::{self, Counts, Filter, Known, StoredArtifact};
 use crate::audit::{self, Chain, Entry, Head, PublicKey, Verification};
 use crate::error::Doing;
 use crate::models::{self, StoredModel};

@@ -61,7 +61,7 @@ fn artifacts_come_back_by_path_digest_and_inode() {
     assert_eq!(state.by_inode(key(3).dev, 3).unwrap()[0].path, paths[3]);
     let known = state.known_file(&key(1)).unwrap().unwrap();
     assert_eq!((known.sha256, known.verdict, known.refused), (Some(digest(1)), Verdict::Malicious, true));
-    let changed = weighbridge_state::FileKey { ctime_ns: 7, ..key(1) };
+    let changed = weighbridge_platform::file::FileKey { ctime_ns: 7, ..key(1) };
     assert_eq!(state.known_file(&changed).unwrap(), None);
 
     let mut each = std::collections::BTreeMap::new();

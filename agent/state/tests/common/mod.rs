@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use weighbridge_state::FileKey;
+use weighbridge_platform::file::FileKey;
 use weighbridge_types::{Artifact, Metadata, Sha256, Verdict};
 
 pub fn at(second: i64) -> Timestamp {
