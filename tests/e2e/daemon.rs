@@ -263,6 +263,24 @@ fn a_denied_model_cannot_be_opened_and_everything_else_can() {
     for path in [&approved, &machine.home("notes.txt")] {
         assert!(cat(path).status.success(), "{}", path.display());
     }
+    // By whatever way the file is reached.
+    let (bound, over) = (machine.at("bound"), machine.at("over"));
+    for folder in [&bound, &over, &machine.home("up"), &machine.home("work")] {
+        fs::create_dir(folder).unwrap();
+    }
+    let mount = |arguments: &[&OsStr]| Command::new("mount").args(arguments).status().is_ok_and(|s| s.success());
+    let layers = format!("lowerdir={home},upperdir={home}/up,workdir={home}/work", home = machine.at("home").display());
+    let unmount = |at: &Path| Command::new("umount").arg("--lazy").arg(at).status();
+    if mount(&["--bind".as_ref(), machine.at("home").as_ref(), bound.as_ref()]) {
+        assert!(!cat(&bound.join("checkpoint.pkl")).status.success(), "through a bind mount");
+        unmount(&bound).unwrap();
+    }
+    if mount(&["-t".as_ref(), "overlay".as_ref(), "-o".as_ref(), layers.as_ref(), "none".as_ref(), over.as_ref()]) {
+        assert!(!cat(&over.join("checkpoint.pkl")).status.success(), "through an overlay");
+        unmount(&over).unwrap();
+    }
+    fs::hard_link(&denied, machine.home("another.name")).unwrap();
+    assert!(!cat(&machine.home("another.name")).status.success(), "by another name");
     machine.until("the denial is told", || machine.said("was kept from opening"));
     assert_eq!(machine.run(&["why", denied.to_str().unwrap()]).status.code(), Some(1));
     // Without its gate the machine goes on, and the gate comes back.
@@ -321,6 +339,22 @@ fn odd_files_cost_nothing() {
 }
 
 #[test]
+fn file_systems_come_and_go() {
+    let Some(mut machine) = Machine::new(true) else { return };
+    machine.start();
+    for round in 0..40 {
+        let at = machine.home(&format!("m{}", round % 4));
+        let _ = fs::create_dir(&at);
+        assert!(Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&at).status().unwrap().success());
+        fs::write(at.join("w.gguf"), b"GGUF").unwrap();
+        assert!(Command::new("umount").arg(&at).status().unwrap().success(), "nothing holds it");
+    }
+    let last = machine.home("last.safetensors");
+    fs::copy(weights(), &last).unwrap();
+    machine.until("the last file is known", || machine.known().contains(&last.display().to_string()));
+}
+
+#[test]
 fn others_hear_only_of_what_is_theirs() {
     let Some(mut machine) = Machine::new(false) else { return };
     let private = machine.home("private.safetensors");
@@ -339,7 +373,14 @@ fn others_hear_only_of_what_is_theirs() {
             .output()
             .unwrap()
     };
-    assert_eq!(nobody(&["status"]).status.code(), Some(0));
+    let mut holder = Command::new("sleep").arg("60").stdin(fs::File::open(&private).unwrap()).spawn().unwrap();
+    let held = |status: &Value| status["runtimes"]["processes"]["runtimes"].to_string().contains("private.safetensors");
+    machine.until("root hears of the process", || held(&machine.ask(&["status"])));
+    let status = nobody(&["status", "--format", "json"]);
+    assert_eq!(status.status.code(), Some(0));
+    assert!(!held(&serde_json::from_slice(&status.stdout).unwrap()));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
     let models = nobody(&["models", "--format", "json"]);
     let models: Value = serde_json::from_slice(&models.stdout).unwrap();
     assert_eq!(models["files"], serde_json::json!([]));

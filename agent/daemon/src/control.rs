@@ -40,6 +40,11 @@ impl Caller {
         self.uid == 0 || self.uid == rustix::process::getuid().as_raw()
     }
 
+    /// May hear what programs of `uid` do.
+    fn may_hear_of(self, uid: u32) -> bool {
+        self.uid == uid || self.is_administrator()
+    }
+
     /// May hear of the file at `path`: an administrator, its owner, and
     /// everyone if all may read it.
     pub fn may_see(self, path: &Path) -> bool {
@@ -122,8 +127,8 @@ fn answer(core: &Core, caller: Caller, question: Question) -> Result<Value, Stri
     match question {
         Question::Status => core.status(),
         Question::Models => core.record.list(&|path| caller.may_see(path)),
-        Question::Runtimes => Ok(core.live().runtimes()),
-        Question::Downloads => Ok(core.live().downloads()),
+        Question::Runtimes => Ok(core.live().runtimes(|uid| caller.may_hear_of(uid))),
+        Question::Downloads => Ok(core.live().downloads(|uid| caller.may_hear_of(uid))),
         Question::Events { limit } => {
             administrator()?;
             core.record.events(limit)

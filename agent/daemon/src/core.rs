@@ -121,7 +121,8 @@ impl Core {
             }
         }
         // What was refused and is still there is tried again at every sweep.
-        if judged.decision.enforced && (!same || judged.decision.refuses()) {
+        let ours = self.scans.covers(subject.path);
+        if ours && judged.decision.enforced && (!same || judged.decision.refuses()) {
             actions::carry_out(self, subject, &judged, !same);
         }
         judged

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weighbridge_discovery::{FileMeta, Walk};
 use weighbridge_platform::file::FileKey;
@@ -16,6 +16,8 @@ use weighbridge_types::Report;
 use crate::config::FilesConfig;
 use crate::policies::Loaded;
 
+/// How long the roots are believed: file systems come and go.
+const ROOTS_FOR: Duration = Duration::from_secs(15);
 /// Threads that walk; a sweep is in no hurry.
 const WALKERS: usize = 2;
 /// Rest after each file of a sweep while the machine is under pressure.
@@ -50,12 +52,14 @@ pub struct Scans {
     cache: PathBuf,
     worker: WorkerCommand,
     stop: Arc<AtomicBool>,
+    /// Roots as they were lately.
+    lately: Mutex<Option<(Instant, Arc<Vec<PathBuf>>)>>,
 }
 
 impl Scans {
     pub fn new(config: FilesConfig, state: &Path, program: PathBuf, stop: Arc<AtomicBool>) -> Self {
         let worker = WorkerCommand { program, arguments: vec!["__scan-worker".to_owned()] };
-        Self { config, cache: state.join("assessments"), worker, stop }
+        Self { config, cache: state.join("assessments"), worker, stop, lately: Mutex::new(None) }
     }
 
     /// Roots of a sweep.
@@ -81,8 +85,16 @@ impl Scans {
         roots
     }
 
-    /// Whether `path` is among what a sweep looks at.
-    pub fn covers(&self, path: &Path, roots: &[PathBuf]) -> bool {
+    /// Whether `path` is among what a sweep looks at: nothing is done to files
+    /// elsewhere.
+    pub fn covers(&self, path: &Path) -> bool {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = lately.as_ref().filter(|(at, _)| at.elapsed() < ROOTS_FOR).map(|(_, roots)| Arc::clone(roots));
+        let roots = fresh.unwrap_or_else(|| {
+            let roots = Arc::new(self.roots());
+            *lately = Some((Instant::now(), Arc::clone(&roots)));
+            roots
+        });
         roots.iter().any(|root| path.starts_with(root))
     }
 

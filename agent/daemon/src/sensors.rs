@@ -28,14 +28,19 @@ pub struct Live {
 }
 
 impl Live {
-    /// Runtimes and GPUs, for people who ask.
-    pub fn runtimes(&self) -> Value {
-        json!({ "processes": self.snapshot, "gpus": self.devices })
+    /// GPUs, and the runtimes of users that `may` be told.
+    pub fn runtimes(&self, may: impl Fn(u32) -> bool) -> Value {
+        let mut snapshot = self.snapshot.clone();
+        snapshot.runtimes.retain(|r| may(r.uid));
+        json!({ "processes": snapshot, "gpus": self.devices })
     }
 
-    /// Downloads that run, and those that ended last.
-    pub fn downloads(&self) -> Value {
-        json!({ "running": self.downloads, "ended": self.ended })
+    /// Downloads that run, and those that ended last, of users that `may` be
+    /// told.
+    pub fn downloads(&self, may: impl Fn(u32) -> bool) -> Value {
+        let running: Vec<&Download> = self.downloads.iter().filter(|d| may(d.uid)).collect();
+        let ended: Vec<&Download> = self.ended.iter().filter(|d| may(d.uid)).collect();
+        json!({ "running": running, "ended": ended })
     }
 
     /// Takes note of a download.

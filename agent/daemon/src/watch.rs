@@ -120,7 +120,7 @@ fn filesystems(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::S
         for change in notifier.next(if pending.since.is_some() { QUIET } else { PAUSE })? {
             match change.kind {
                 Kind::Overflow => pending.lost(),
-                _ if change.pid == own || !concerns(core, &change.path, &roots) => {}
+                _ if change.pid == own || !concerns(core, &change.path) => {}
                 // What comes or goes with a folder is for a look at the folder.
                 Kind::Moved if change.directory => pending.note(change.path, true),
                 _ if change.directory => {}
@@ -162,7 +162,7 @@ fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sende
                     EventKind::Remove(_) => Some(false),
                     _ => None,
                 };
-                for path in event.paths.into_iter().filter(|p| concerns(core, p, roots)) {
+                for path in event.paths.into_iter().filter(|p| concerns(core, p)) {
                     // A rename tells both names the same way.
                     if let Some(written) = written {
                         let there = written && std::fs::symlink_metadata(&path).is_ok();
@@ -179,8 +179,8 @@ fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sende
 }
 
 /// Whether a change is any of our business.
-fn concerns(core: &Core, path: &Path, roots: &[PathBuf]) -> bool {
-    !path.starts_with(&core.config.state) && core.scans.covers(path, roots)
+fn concerns(core: &Core, path: &Path) -> bool {
+    !path.starts_with(&core.config.state) && core.scans.covers(path)
 }
 
 /// Has files looked at whose writers are done.

@@ -53,7 +53,10 @@ pub fn known(core: &Core, path: &Path) -> Result<Known, String> {
     }
     let found =
         core.scans.run(Work::Named(vec![path.to_path_buf()]), &core.policies.current()).map_err(|e| e.to_string())?;
-    core.found(&found);
+    // What lies elsewhere is not for us to keep.
+    if core.scans.covers(path) {
+        core.found(&found);
+    }
     let fresh = found.report.artifacts.into_iter().find(|a| found.files.contains_key(&a.path));
     let artifact = fresh.ok_or_else(|| format!("`{shown}` cannot be inspected"))?;
     let (_, key) = found.files.get(&artifact.path).ok_or_else(|| format!("`{shown}` vanished"))?;
