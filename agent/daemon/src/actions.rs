@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -80,7 +81,10 @@ fn quarantine(core: &Core, subject: &Subject<'_>, judged: &Judged) {
             ));
             core.gone(&[subject.path.to_path_buf()]);
         }
-        Err(reason) => failed(core, "quarantine", &shown, &reason),
+        Err(reason) => {
+            core.unfinished.store(true, Ordering::Relaxed);
+            failed(core, "quarantine", &shown, &reason);
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Core {
     pub users: RwLock<Arc<Users>>,
     pub live: Mutex<Live>,
     pub stop: Arc<AtomicBool>,
+    /// Something that policy asks for could not be done; it is tried again.
+    pub unfinished: AtomicBool,
     pub started: Timestamp,
 }
 

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use weighbridge_platform::file::FileKey;
 use weighbridge_state::audit::Verification;
-use weighbridge_state::vault::{Entry, EntryId, Reason, Vault};
+use weighbridge_state::vault::{Entry, EntryId, Reason, Vault, VaultError};
 use weighbridge_state::{Filter, NewRequest, State, StateError, StoredArtifact};
 use weighbridge_types::{Artifact, Decision, Model, Sha256};
 
@@ -20,6 +21,8 @@ use crate::events::Event;
 use crate::judgement::Judged;
 use crate::policies::Loaded;
 
+/// Time for another process to let go of the state.
+const HELD_WITHIN: Duration = Duration::from_secs(5);
 /// Rows read at once.
 const PAGE: usize = 1000;
 /// Root under which the models of a sweep are kept; models found by events
@@ -64,6 +67,22 @@ fn shown(error: StateError) -> String {
     causes(error)
 }
 
+/// Tries again for a while what another process still holds: a daemon that was
+/// killed a moment ago, or a child that it was just starting.
+fn patiently<T, E>(open: impl Fn() -> Result<T, E>, in_use: impl Fn(&E) -> bool) -> Result<T, E> {
+    let started = Instant::now();
+    loop {
+        match open() {
+            Err(e) if in_use(&e) && started.elapsed() < HELD_WITHIN => std::thread::sleep(HELD_WITHIN / 50),
+            other => return other,
+        }
+    }
+}
+
+fn is_held(error: &VaultError) -> bool {
+    matches!(error, VaultError::InUse { .. } | VaultError::Busy { .. })
+}
+
 /// An error with its causes.
 fn causes(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
@@ -82,8 +101,10 @@ fn known(stored: StoredArtifact) -> Known {
 impl Record {
     /// Opens the state in `dir`.
     pub fn open(dir: &Path) -> Result<Self, String> {
-        let state = State::open(dir).map_err(shown)?;
+        let state = patiently(|| State::open(dir), |e| matches!(e, StateError::InUse { .. })).map_err(shown)?;
         let vault = Vault::open(&dir.join("quarantine"), QUARANTINE_BYTES_MAX).map_err(causes)?;
+        // What a kill cut short is finished or undone before anything new.
+        patiently(|| vault.recover(), is_held).map_err(causes)?;
         Ok(Self { state: Mutex::new(Some(state)), vault })
     }
 
@@ -358,7 +379,8 @@ impl Record {
     pub fn quarantine(&self, file: &File, path: &Path, why: Why) -> Result<String, String> {
         let Why { text, policies, detail } = why;
         let reason = Reason { text, policies, also_at: Vec::new(), detail };
-        let entry = self.vault.quarantine(file, path, reason, Timestamp::now()).map_err(causes)?;
+        let take = || self.vault.quarantine(file, path, reason.clone(), Timestamp::now());
+        let entry = patiently(take, is_held).map_err(causes)?;
         Ok(entry.id.to_string())
     }
 

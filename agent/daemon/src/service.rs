@@ -33,6 +33,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 const USERS_EVERY: Duration = Duration::from_secs(300);
 /// Time between signatures of the audit record, and signs of life.
 const SEAL_EVERY: Duration = Duration::from_secs(20);
+/// Time between looks at everything that is recorded, with the time as it is.
+const DECIDE_EVERY: Duration = Duration::from_secs(3600);
+/// Time between tries of what could not be done.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long an answer holds about a file that somebody writes.
 const WRITTEN: Duration = Duration::from_secs(5);
 /// Time for threads to end when the daemon does.
@@ -103,6 +107,7 @@ fn open(config: Config, program: &Path, stop: Arc<AtomicBool>) -> Result<Core, D
         users: RwLock::new(Arc::new(Users::read())),
         live: Mutex::default(),
         stop,
+        unfinished: AtomicBool::new(false),
         started: Timestamp::now(),
         config,
     })
@@ -236,6 +241,8 @@ fn denied(core: &Core, refusal: &Refusal) {
 fn supervise(core: &Arc<Core>, program: &Path) {
     let every = Duration::from_secs(core.config.policy.check_seconds);
     let (mut policy_at, mut users_at) = (Instant::now() + every, Instant::now() + USERS_EVERY);
+    let mut retry = RETRY_AFTER;
+    let (mut decide_at, mut retry_at) = (Instant::now() + DECIDE_EVERY, Instant::now() + RETRY_AFTER);
     let mut seal_at = Instant::now() + SEAL_EVERY;
     manager::tell("READY=1");
     let mut restart_at = Instant::now();
@@ -252,6 +259,14 @@ fn supervise(core: &Arc<Core>, program: &Path) {
                 core.fault("the audit record could not be signed", &e);
             }
             seal_at = Instant::now() + SEAL_EVERY;
+        }
+        // Approvals, exceptions and policies expire without anything changing.
+        if Instant::now() >= decide_at || core.unfinished.load(Ordering::Relaxed) && Instant::now() >= retry_at {
+            // What cannot be done for long is told ever less often.
+            let again = core.unfinished.swap(false, Ordering::Relaxed);
+            retry = if again { (retry * 2).min(DECIDE_EVERY) } else { RETRY_AFTER };
+            core.decide_again();
+            (decide_at, retry_at) = (Instant::now() + DECIDE_EVERY, Instant::now() + retry);
         }
         if Instant::now() >= users_at {
             *core.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::read());
