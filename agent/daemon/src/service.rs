@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use weighbridge_gate::{Gate, Notice, Refusal, Start};
@@ -23,7 +23,7 @@ use crate::events::{Event, Kind};
 use crate::judgement::Place;
 use crate::policies::Policies;
 use crate::record::Record;
-use crate::scans::{Scans, Work};
+use crate::scans::{Found, Scans, Work};
 use crate::users::Users;
 use crate::{manager, sensors, watch};
 
@@ -66,7 +66,12 @@ pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
     let (ring, rung) = crossbeam_channel::bounded(1);
     let answering = Arc::clone(&core);
     std::thread::spawn(move || control::serve(&answering, &listener));
-    let mut threads = vec![spawn("sweep", &core, move |core| sweep(core, &rung))];
+    let (swept, judged) = crossbeam_channel::bounded(1);
+    // Looking is in no hurry; doing something about what was found is.
+    let mut threads = vec![
+        spawn("judge", &core, move |core| judge_sweeps(core, &judged)),
+        spawn("sweep", &core, move |core| sweep(core, &rung, &swept)),
+    ];
     if core.config.files.watch {
         let ring = ring.clone();
         threads.push(spawn("watch", &core, move |core| watch::run(core, &ring)));
@@ -124,32 +129,14 @@ fn spawn(
 }
 
 /// Sweeps now, then from time to time, and whenever `rung`.
-fn sweep(core: &Arc<Core>, rung: &Receiver<()>) {
+fn sweep(core: &Arc<Core>, rung: &Receiver<()>, judge: &Sender<Swept>) {
     priority::yield_to_others();
     while !core.stop.load(Ordering::Relaxed) {
-        let began = Timestamp::now();
-        let started = Instant::now();
+        let (began, started) = (Timestamp::now(), Instant::now());
         match core.scans.run(Work::Sweep, &core.policies.current()) {
             Ok(_) if core.stop.load(Ordering::Relaxed) => return,
-            Ok(found) => {
-                core.found(&found);
-                if let Err(e) = core.record.swept(&core.scans.roots(), &found.report.models, began) {
-                    core.fault("cannot record the sweep", &e);
-                }
-                let summary = &found.report.summary;
-                core.tell(&Event::new(
-                    Severity::Info,
-                    Kind::Daemon,
-                    format!(
-                        "swept {} files in {} s: {} models, {} bytes read",
-                        summary.files_seen,
-                        started.elapsed().as_secs(),
-                        summary.models,
-                        summary.bytes_hashed
-                    ),
-                    json!({ "swept": summary, "errors": found.report.errors.len() }),
-                ));
-            }
+            // The last one ends with the daemon.
+            Ok(found) => drop(judge.send(Swept { found, began, took: started.elapsed() })),
             Err(e) => core.fault("the sweep could not be done", &e),
         }
         let until = Instant::now() + core.config.sweep();
@@ -158,6 +145,36 @@ fn sweep(core: &Arc<Core>, rung: &Receiver<()>) {
                 break;
             }
         }
+    }
+}
+
+/// A sweep that is over.
+struct Swept {
+    found: Found,
+    began: Timestamp,
+    took: Duration,
+}
+
+/// Decides on what sweeps found, until there are no more.
+fn judge_sweeps(core: &Core, sweeps: &Receiver<Swept>) {
+    for Swept { found, began, took } in sweeps {
+        core.found(&found);
+        if let Err(e) = core.record.swept(&core.scans.roots(), &found.report.models, began) {
+            core.fault("cannot record the sweep", &e);
+        }
+        let summary = &found.report.summary;
+        core.tell(&Event::new(
+            Severity::Info,
+            Kind::Daemon,
+            format!(
+                "swept {} files in {} s: {} models, {} bytes read",
+                summary.files_seen,
+                took.as_secs(),
+                summary.models,
+                summary.bytes_hashed
+            ),
+            json!({ "swept": summary, "errors": found.report.errors.len() }),
+        ));
     }
 }
 
