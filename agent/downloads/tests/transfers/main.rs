@@ -247,7 +247,7 @@ fn another_network_namespace_is_watched() {
     std::fs::write(folder.path().join("served"), body).unwrap();
     let script = "ip link set lo up; cd \"$1\"; python3 -m http.server -b 127.0.0.1 8000 & server=$!
         until curl -s -o /dev/null -I http://127.0.0.1:8000/; do sleep 0.1; done
-        curl --limit-rate 12M -o \"$2\" http://127.0.0.1:8000/served; kill $server";
+        curl --limit-rate 12M -o \"$2\" http://127.0.0.1:8000/served; sleep 3; kill $server";
     let mut shell = start(Command::new("unshare").args(["-n", "sh", "-c", script, "sh"]).arg(folder.path()).arg(&file));
     let (last, _) = until_ended(&monitor, &file);
     shell.wait().unwrap();
