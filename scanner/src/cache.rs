@@ -120,6 +120,14 @@ impl Cache {
         }
     }
 
+    /// The scan was cut short: what it did not meet stays known.
+    pub fn keep_unmet(&mut self) {
+        for (key, artifact) in self.known.artifacts.drain() {
+            self.fresh.artifacts.entry(key).or_insert(artifact);
+        }
+        self.fresh.others.extend(self.known.others.drain());
+    }
+
     /// Writes what was learnt or met again in this scan, in place of the file;
     /// nothing if that is what it holds.
     ///
@@ -217,7 +225,11 @@ mod tests {
         cache.save().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "nothing new is not written");
         assert_eq!(Cache::open(&path, "v2".into(), 0).unwrap().get(file, &meta(5)), None);
-        // What was not met again is forgotten.
+        // What was not met again is forgotten, but by a scan that was cut short.
+        let mut cut = Cache::open(&path, "v1".into(), 0).unwrap();
+        cut.keep_unmet();
+        cut.save().unwrap();
+        assert_eq!(Cache::open(&path, "v1".into(), 0).unwrap().get(file, &meta(5)), Some(None));
         Cache::open(&path, "v1".into(), 0).unwrap().save().unwrap();
         assert_eq!(Cache::open(&path, "v1".into(), 0).unwrap().get(file, &meta(5)), None);
     }

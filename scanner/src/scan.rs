@@ -125,7 +125,11 @@ pub fn scan(
         return Err(ScanFailure::Worker(reason));
     }
     if let (Some(cache), Some(path)) = (&run.cache, &config.cache) {
-        let saved = cache.lock().unwrap_or_else(PoisonError::into_inner).save();
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.load(Ordering::Relaxed) {
+            cache.keep_unmet();
+        }
+        let saved = cache.save();
         saved.map_err(|source| ScanFailure::Cache { path: path.display().to_string(), source })?;
     }
     Ok(run.report(config, judged_by(&rules, config), started))

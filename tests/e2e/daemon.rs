@@ -394,7 +394,11 @@ fn others_hear_only_of_what_is_theirs() {
     for refused in [&["why", private.to_str().unwrap()][..], &["quarantine", "list"], &["audit", "verify"]] {
         assert_eq!(nobody(refused).status.code(), Some(2), "{refused:?}");
     }
+    // Readable, in a folder that is not to be entered.
     fs::set_permissions(&private, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(machine.at("home"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(nobody(&["why", private.to_str().unwrap()]).status.code(), Some(2));
+    fs::set_permissions(machine.at("home"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(nobody(&["why", private.to_str().unwrap()]).status.code(), Some(1));
 }
 

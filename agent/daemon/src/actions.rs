@@ -36,13 +36,14 @@ pub fn carry_out(core: &Core, subject: &Subject<'_>, judged: &Judged, news: bool
     // First, so that nobody opens it meanwhile; who has it open is found by the
     // inode, which stays the same.
     let must = |kind: ObligationKind| judged.decision.obligations.iter().find(|o| o.kind == kind);
-    if must(ObligationKind::Quarantine).is_some() && allowed.quarantine && judged.decision.refuses() {
+    let refused = judged.decision.refuses();
+    if refused && must(ObligationKind::Quarantine).is_some() && allowed.quarantine {
         quarantine(core, subject, judged);
     }
-    if must(ObligationKind::SeverConnection).is_some() && allowed.sever {
+    if refused && must(ObligationKind::SeverConnection).is_some() && allowed.sever {
         crate::sensors::sever(core, subject);
     }
-    if must(ObligationKind::KillHolder).is_some() && allowed.kill {
+    if refused && must(ObligationKind::KillHolder).is_some() && allowed.kill {
         kill_holders(core, subject);
     }
     if let (Some(obligation), Some(uid), true, true) = (must(ObligationKind::NotifyUser), owner, allowed.notify, news) {

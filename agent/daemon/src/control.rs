@@ -45,11 +45,14 @@ impl Caller {
         self.uid == uid || self.is_administrator()
     }
 
-    /// May hear of the file at `path`: an administrator, its owner, and
-    /// everyone if all may read it.
+    /// May hear of the file at `path`: an administrator; others if it is theirs
+    /// or all may read it, and the folders on the way let them through.
     pub fn may_see(self, path: &Path) -> bool {
-        let meta = std::fs::metadata(path);
-        self.is_administrator() || meta.is_ok_and(|m| m.uid() == self.uid || m.mode() & 0o004 != 0)
+        let may = |path: &Path, bit: u32| {
+            let meta = std::fs::symlink_metadata(path);
+            meta.is_ok_and(|m| !m.is_symlink() && (m.uid() == self.uid || m.mode() & bit != 0))
+        };
+        self.is_administrator() || may(path, 0o004) && path.ancestors().skip(1).all(|folder| may(folder, 0o001))
     }
 }
 
@@ -135,13 +138,6 @@ fn answer(core: &Core, caller: Caller, question: Question) -> Result<Value, Stri
         }
         Question::Why { path, action } => why::why(core, caller, &path.path(), action),
         Question::Request { path, reason } => request(core, caller, &path.path(), &reason),
-        Question::Rescan { paths } => {
-            administrator()?;
-            let paths = paths.iter().map(crate::wire::RawPath::path).collect();
-            let found = core.scans.run(Work::Named(paths), &core.policies.current()).map_err(|e| e.to_string())?;
-            core.found(&found);
-            Ok(json!({ "artifacts": found.report.artifacts.len(), "errors": found.report.errors }))
-        }
         Question::Quarantined => {
             administrator()?;
             core.record.quarantined()
@@ -182,10 +178,7 @@ fn request(core: &Core, caller: Caller, path: &Path, reason: &str) -> Result<Val
     if reason.is_empty() {
         return Err("a request needs a reason (`--reason`)".to_owned());
     }
-    if !caller.may_see(path) {
-        return Err(format!("`{}` is not yours to ask about", Shown(&path.to_string_lossy())));
-    }
-    let known = why::known(core, path)?;
+    let known = why::known(core, caller, path)?;
     let who = core.users().name(caller.uid);
     let digest = known.artifact.sha256.ok_or("the file has no digest: all of it must be readable")?;
     let id = core.record.request(caller.uid, &who, &digest, path, &reason)?;

@@ -112,11 +112,7 @@ impl Core {
         self.tell_gate(policy, subject, now);
         let known = self.record.known(subject.path);
         let same = known.as_ref().is_some_and(|known| is_same(known, subject, &judged));
-        if same {
-            if let Err(e) = self.record.seen(subject.path) {
-                self.fault("cannot record a file", &e);
-            }
-        } else {
+        if !same {
             let first = known.is_none();
             if let Err(e) = self.record.decided(policy, subject, &judged, &event(subject, &judged, first)) {
                 self.fault("cannot record a decision", &e);
@@ -143,6 +139,8 @@ impl Core {
         let people =
             users.people().take(PEOPLE_MAX).map(|(uid, name)| (Some(uid), verdict(Principal::User(name.to_owned()))));
         let own = people.filter(|(_, own)| *own != general);
+        // What was said for single people is void.
+        let _ = gate.forget(subject.key);
         for (uid, verdict) in std::iter::once((None, general)).chain(own) {
             // A gate that is gone is started again, and then told everything.
             let _ = gate.set(subject.key, uid, verdict, None);
@@ -150,8 +148,11 @@ impl Core {
     }
 
     /// Looks for another policy, and decides everything again if there is one.
-    pub fn refresh_policy(&self) {
-        match self.policies.refresh(Timestamp::now()) {
+    /// Whether there was: it may bring other rules to inspect by.
+    pub fn refresh_policy(&self) -> bool {
+        let refresh = self.policies.refresh(Timestamp::now());
+        let changed = refresh == Refresh::Changed;
+        match refresh {
             Refresh::Same => {}
             Refresh::Refused(reason) => self.tell(&Event::new(
                 Severity::High,
@@ -171,6 +172,7 @@ impl Core {
                 self.decide_again();
             }
         }
+        changed
     }
 
     /// What the gate answers for files that nobody decided on.
@@ -183,9 +185,6 @@ impl Core {
 
     /// Decides on everything that is recorded, without reading it again.
     pub fn decide_again(&self) {
-        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = gate.clear();
-        }
         let policy = self.policies.current();
         let all = self.record.each(&mut |subject| {
             // What changed since is for the watcher.

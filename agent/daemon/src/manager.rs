@@ -27,3 +27,20 @@ fn send(place: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
 fn send(place: &std::ffi::OsStr, state: &str) -> std::io::Result<()> {
     UnixDatagram::unbound()?.send_to(state.as_bytes(), Path::new(place)).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_that_listens_hears() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("notify");
+        let manager = UnixDatagram::bind(&place).unwrap();
+        send(place.as_os_str(), "READY=1").unwrap();
+        let mut heard = [0; 16];
+        let n = manager.recv(&mut heard).unwrap();
+        assert_eq!(heard.get(..n), Some(b"READY=1".as_slice()));
+        assert!(send(dir.path().join("nobody").as_os_str(), "READY=1").is_err());
+    }
+}

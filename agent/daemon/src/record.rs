@@ -20,6 +20,7 @@ use crate::core::Subject;
 use crate::events::Event;
 use crate::judgement::Judged;
 use crate::policies::Loaded;
+use crate::scans::Found;
 
 /// Time for another process to let go of the state.
 const HELD_WITHIN: Duration = Duration::from_secs(5);
@@ -175,11 +176,6 @@ impl Record {
         })
     }
 
-    /// The file is still there, unchanged.
-    pub fn seen(&self, path: &Path) -> Result<(), String> {
-        self.with(|state| state.transaction(Timestamp::now(), |t| t.seen(path).map(|_| ())))
-    }
-
     /// The file is no longer there.
     pub fn gone(&self, path: &Path) -> Result<(), String> {
         self.with(|state| {
@@ -214,17 +210,20 @@ impl Record {
 
     /// A sweep of `roots` that began at `began` is done: what it did not meet is
     /// gone, and its models are the models.
-    pub fn swept(&self, roots: &[PathBuf], models: &[Model], began: Timestamp) -> Result<(), String> {
+    pub fn swept(&self, roots: &[PathBuf], found: &Found, began: Timestamp) -> Result<(), String> {
         let known = self.all_models()?;
         self.with(|state| {
             state.transaction(Timestamp::now(), |t| {
+                for (path, _) in found.files.values() {
+                    t.seen(path)?;
+                }
                 for root in roots {
                     t.remove_unseen(root, began)?;
                 }
                 for root in known.iter().map(|(root, _)| root).filter(|r| *r != Path::new(SWEPT)) {
                     t.replace_models(root, &[])?;
                 }
-                t.replace_models(Path::new(SWEPT), models)
+                t.replace_models(Path::new(SWEPT), &found.report.models)
             })
         })
     }

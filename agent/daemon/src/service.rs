@@ -92,7 +92,7 @@ pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
         json!({ "version": env!("CARGO_PKG_VERSION"), "mode": core.mode().name() }),
     ));
     println!("weighbridge: watching; `weighbridge status --socket {}` shows more", core.config.socket.display());
-    supervise(&core, program);
+    supervise(&core, program, &ring);
     end(&core, threads);
     Ok(())
 }
@@ -159,7 +159,7 @@ struct Swept {
 fn judge_sweeps(core: &Core, sweeps: &Receiver<Swept>) {
     for Swept { found, began, took } in sweeps {
         core.found(&found);
-        if let Err(e) = core.record.swept(&core.scans.roots(), &found.report.models, began) {
+        if let Err(e) = core.record.swept(&core.scans.roots(), &found, began) {
             core.fault("cannot record the sweep", &e);
         }
         let summary = &found.report.summary;
@@ -255,7 +255,7 @@ fn denied(core: &Core, refusal: &Refusal) {
 }
 
 /// Keeps policy, users and gate fresh until told to stop.
-fn supervise(core: &Arc<Core>, program: &Path) {
+fn supervise(core: &Arc<Core>, program: &Path, sweep: &Sender<()>) {
     let every = Duration::from_secs(core.config.policy.check_seconds);
     let (mut policy_at, mut users_at) = (Instant::now() + every, Instant::now() + USERS_EVERY);
     let mut retry = RETRY_AFTER;
@@ -267,7 +267,11 @@ fn supervise(core: &Arc<Core>, program: &Path) {
     while !core.stop.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE);
         if Instant::now() >= policy_at {
-            core.refresh_policy();
+            if core.refresh_policy() {
+                // One that waits is enough; what neither changed nor is judged
+                // otherwise costs a stat.
+                let _ = sweep.try_send(());
+            }
             policy_at = Instant::now() + every;
         }
         if Instant::now() >= seal_at {

@@ -21,10 +21,7 @@ pub fn why(core: &Core, caller: Caller, path: &Path, action: Action) -> Result<V
     {
         return Ok(json!({ "path": path.to_string_lossy(), "quarantined": entry }));
     }
-    if !caller.may_see(path) {
-        return Err(format!("`{}` is not there, or not yours to ask about", Shown(&path.to_string_lossy())));
-    }
-    let known = known(core, path)?;
+    let known = known(core, caller, path)?;
     let policy = core.policies.current();
     let principal = Principal::User(core.users().name(caller.uid));
     let now = Timestamp::now();
@@ -43,10 +40,12 @@ pub fn why(core: &Core, caller: Caller, path: &Path, action: Action) -> Result<V
     }))
 }
 
-/// What is known of the file at `path`, inspected now if it is new.
-pub fn known(core: &Core, path: &Path) -> Result<Known, String> {
+/// What is known of the file at `path`, as far as `caller` may hear of it;
+/// inspected now if it is new.
+pub fn known(core: &Core, caller: Caller, path: &Path) -> Result<Known, String> {
     let shown = Shown(&path.to_string_lossy()).to_string();
-    let key = current_key(path).ok_or_else(|| format!("`{shown}` is not there, or no regular file"))?;
+    let key = current_key(path).filter(|_| caller.may_see(path));
+    let key = key.ok_or_else(|| format!("`{shown}` is no regular file, or not yours to ask about"))?;
     if let Some(known) = core.record.known(path).filter(|known| known.key == key) {
         let model = core.record.model_of(&known.artifact.path);
         return Ok(Known { model, ..known });
@@ -59,7 +58,10 @@ pub fn known(core: &Core, path: &Path) -> Result<Known, String> {
     }
     let fresh = found.report.artifacts.into_iter().find(|a| found.files.contains_key(&a.path));
     let artifact = fresh.ok_or_else(|| format!("`{shown}` cannot be inspected"))?;
-    let (_, key) = found.files.get(&artifact.path).ok_or_else(|| format!("`{shown}` vanished"))?;
+    // Another file may have taken its place since the caller was let in.
+    if found.files.get(&artifact.path).is_none_or(|(_, inspected)| *inspected != key) {
+        return Err(format!("`{shown}` changed while it was looked at; ask again"));
+    }
     let model = found.report.models.into_iter().find(|m| m.files.contains(&artifact.path));
-    Ok(Known { key: *key, artifact, decision: None, model })
+    Ok(Known { key, artifact, decision: None, model })
 }

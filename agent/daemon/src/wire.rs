@@ -50,11 +50,6 @@ pub enum Question {
         /// Why.
         reason: String,
     },
-    /// Look at files again, now.
-    Rescan {
-        /// Files and folders.
-        paths: Vec<RawPath>,
-    },
     /// What is in quarantine.
     Quarantined,
     /// Bring a file back.
