@@ -1,0 +1,1 @@
+//! Continuous batching, key-value pages, sampling, text: everything of generation but the arithmetic.

@@ -1,0 +1,1 @@
+//! The inference HTTP APIs: OpenAI, Ollama, Open Inference Protocol.

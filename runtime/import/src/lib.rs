@@ -1,0 +1,1 @@
+//! Turns GGUF and safetensors language models into packed ONNX models.

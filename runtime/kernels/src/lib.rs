@@ -1,0 +1,1 @@
+//! Compute kernels: packed integer matrix products, paged attention, a thread pool.
