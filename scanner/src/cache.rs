@@ -8,6 +8,7 @@ use std::fs;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use weighbridge_discovery::FileMeta;
@@ -19,6 +20,9 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Files modified this shortly before they were assessed are not remembered:
 /// a later write could leave the same time stamp.
 const RACY_NS: i128 = 2_000_000_000;
+/// Time after which what was learnt is written while the scan goes on: one
+/// that is killed loses no more.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// What was known of files, and what is learnt now.
 pub struct Cache {
@@ -27,6 +31,7 @@ pub struct Cache {
     known: Memory,
     fresh: Memory,
     started_ns: i128,
+    saved_at: Instant,
 }
 
 /// Files by their key: a few that are worth inspecting, and all the others.
@@ -83,6 +88,7 @@ impl Cache {
             known: Memory::default(),
             fresh: Memory::default(),
             started_ns: now_ns,
+            saved_at: Instant::now(),
         };
         match fs::File::open(path) {
             Ok(file) if file.metadata()?.len() <= FILE_BYTES_MAX => {
@@ -128,6 +134,15 @@ impl Cache {
         self.fresh.others.extend(self.known.others.drain());
     }
 
+    /// Writes what was learnt so far beside what was known, if that is due. It
+    /// is no failure of the scan if that cannot be done.
+    pub fn checkpoint(&mut self) {
+        if self.saved_at.elapsed() >= CHECKPOINT_EVERY {
+            let _ = self.replace(&[&self.fresh, &self.known]);
+            self.saved_at = Instant::now();
+        }
+    }
+
     /// Writes what was learnt or met again in this scan, in place of the file;
     /// nothing if that is what it holds.
     ///
@@ -137,25 +152,30 @@ impl Cache {
         if self.fresh == self.known && self.path.exists() {
             return Ok(());
         }
+        self.replace(&[&self.fresh])
+    }
+
+    /// Writes `memories` in place of the file.
+    fn replace(&self, memories: &[&Memory]) -> io::Result<()> {
         let mut name = self.path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.new", std::process::id()));
         let new = self.path.with_file_name(name);
-        let written = self.write(&new).and_then(|()| fs::rename(&new, &self.path));
+        let written = self.write(memories, &new).and_then(|()| fs::rename(&new, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }
         written
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
+    fn write(&self, memories: &[&Memory], path: &Path) -> io::Result<()> {
         let mut out = io::BufWriter::new(fs::File::create(path)?);
-        let others = self.fresh.others.len() as u64;
+        let others = memories.iter().map(|m| m.others.len() as u64).sum();
         serde_json::to_writer(&mut out, &Header { schema: SCHEMA.to_owned(), stamp: self.stamp.clone(), others })?;
         out.write_all(b"\n")?;
-        for key in &self.fresh.others {
+        for key in memories.iter().flat_map(|m| &m.others) {
             out.write_all(&key.to_le_bytes())?;
         }
-        for (key, artifact) in &self.fresh.artifacts {
+        for (key, artifact) in memories.iter().flat_map(|m| &m.artifacts) {
             serde_json::to_writer(&mut out, &Record { key: format!("{key:032x}"), artifact: artifact.clone() })?;
             out.write_all(b"\n")?;
         }
@@ -225,6 +245,15 @@ mod tests {
         cache.save().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written, "nothing new is not written");
         assert_eq!(Cache::open(&path, "v2".into(), 0).unwrap().get(file, &meta(5)), None);
+        // A checkpoint forgets nothing, and is not written all the time.
+        let mut killed = Cache::open(&path, "v1".into(), 10 * RACY_NS).unwrap();
+        killed.put(Path::new("/new"), &meta(6), None);
+        killed.checkpoint();
+        assert_eq!(Cache::open(&path, "v1".into(), 0).unwrap().get(Path::new("/new"), &meta(6)), None);
+        killed.saved_at = Instant::now().checked_sub(CHECKPOINT_EVERY).unwrap();
+        killed.checkpoint();
+        let mut after = Cache::open(&path, "v1".into(), 0).unwrap();
+        assert_eq!((after.get(file, &meta(5)), after.get(Path::new("/new"), &meta(6))), (Some(None), Some(None)));
         // What was not met again is forgotten, but by a scan that was cut short.
         let mut cut = Cache::open(&path, "v1".into(), 0).unwrap();
         cut.keep_unmet();

@@ -67,14 +67,15 @@ pub enum Event<'a> {
     Progress(u64),
     /// A file of so many bytes is done.
     Done(u64),
-    /// The artifact of this path in the report was made of this file.
+    /// A file was inspected, or is known from before. What others say of it
+    /// (signatures, advisories, its model) is in the report alone.
     Artifact {
         /// The file, byte for byte.
         path: &'a Path,
         /// Which file it was.
         meta: &'a FileMeta,
-        /// The path as the report writes it.
-        shown: &'a str,
+        /// What it is, by itself.
+        artifact: &'a Artifact,
     },
 }
 
@@ -360,7 +361,7 @@ impl Sink for Run<'_> {
         drop(cache);
         self.counts.cached.fetch_add(1, Ordering::Relaxed);
         if let Some(artifact) = remembered {
-            (self.events)(Event::Artifact { path, meta, shown: &artifact.path });
+            (self.events)(Event::Artifact { path, meta, artifact: &artifact });
             let mut state = self.state();
             state.paths.insert(path.to_path_buf());
             state.artifacts.push(artifact);
@@ -370,7 +371,9 @@ impl Sink for Run<'_> {
 
     fn not_a_candidate(&self, path: &Path, meta: &FileMeta) {
         if let Some(cache) = &self.cache {
-            cache.lock().unwrap_or_else(PoisonError::into_inner).put(path, meta, None);
+            let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.put(path, meta, None);
+            cache.checkpoint();
         }
     }
 
@@ -411,11 +414,12 @@ impl Assessments for Run<'_> {
             if final_word {
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
                 cache.put(&candidate.path, &candidate.meta, artifact.clone());
+                cache.checkpoint();
             }
         }
         if let Some(artifact) = &artifact {
             let (path, meta) = (&candidate.path, &candidate.meta);
-            (self.events)(Event::Artifact { path, meta, shown: &artifact.path });
+            (self.events)(Event::Artifact { path, meta, artifact });
         }
         let mut state = self.state();
         if let Some(testimony) = assessed.testimony {

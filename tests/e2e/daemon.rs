@@ -6,175 +6,13 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use weighbridge_tests::{root, text, weighbridge};
 
-const POISON: &[u8] = b"cposix\nsystem\n(S'true # weighbridge-marker'\ntR.";
-
-/// A private tmpfs with a daemon that watches it.
-struct Machine {
-    dir: tempfile::TempDir,
-    daemon: Option<Child>,
-    gate: bool,
-}
-
-impl Machine {
-    /// None, with the reason printed, where tmpfs cannot be mounted.
-    fn new(gate: bool) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let home = dir.path().join("home");
-        fs::create_dir(&home).unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=512m", "none"]).arg(&home).output();
-        if !mounted.is_ok_and(|o| o.status.success()) {
-            println!("skipped: a file system of our own cannot be mounted; run as root");
-            return None;
-        }
-        let machine = Self { dir, daemon: None, gate };
-        let policy = machine.at("policy");
-        let made = Command::new(weighbridge()).args(["policy", "init"]).arg(&policy).output().unwrap();
-        assert!(made.status.success());
-        machine.configure("");
-        Some(machine)
-    }
-
-    fn configure(&self, more: &str) {
-        let gate = if self.gate { "[gate]\nenabled = true\nmarks = [\"home\"]\n" } else { "" };
-        let text = format!(
-            "state = \"state\"\nsocket = \"control.sock\"\n\
-             [policy]\ndirectory = \"policy\"\ncheck_seconds = 1\n\
-             [files]\nroots = [\"home\"]\nstores = false\n\
-             [runtimes]\nseconds = 1\nask = false\n{gate}{more}"
-        );
-        fs::write(self.at("w.toml"), text).unwrap();
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn home(&self, name: &str) -> PathBuf {
-        self.at("home").join(name)
-    }
-
-    fn start(&mut self) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.at("log")).unwrap();
-        let daemon = Command::new(weighbridge())
-            .args(["daemon", "--config"])
-            .arg(self.at("w.toml"))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.daemon = Some(daemon);
-        self.until("the daemon answers", || self.try_ask(&["status"]).is_some());
-        self.until("the first sweep is done", || self.said("swept"));
-    }
-
-    /// Whether an event says `words`.
-    fn said(&self, words: &str) -> bool {
-        let status = self.try_ask(&["status", "--events", "1000"]);
-        status.is_some_and(|s| s["events"].as_array().unwrap().iter().any(|e| text(e, "/body/text").contains(words)))
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(weighbridge()).args(arguments).env("WEIGHBRIDGE_SOCKET", self.at("control.sock")).output().unwrap()
-    }
-
-    fn ok(&self, arguments: &[&str]) {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Signs the policy as it is and publishes it in `tuf`.
-    fn publish(&self, bundle: &str) {
-        let at = |name: &str| self.at(name).display().to_string();
-        self.ok(&["policy", "bundle", &at("policy"), "--out", &at(bundle)]);
-        self.ok(&["policy", "publish", &at(bundle), "--keys", &at("keys"), "--repository", &at("tuf")]);
-    }
-
-    fn try_ask(&self, arguments: &[&str]) -> Option<Value> {
-        let output = self.run(&[arguments, &["--format", "json"]].concat());
-        serde_json::from_slice(&output.stdout).ok()
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Value {
-        self.try_ask(arguments).unwrap_or_else(|| panic!("{arguments:?}: {}", self.log()))
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.at("log")).unwrap_or_default()
-    }
-
-    /// What happened last.
-    fn story(&self) -> String {
-        let output = self.run(&["status", "--events", "20"]);
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn until(&self, what: &str, done: impl Fn() -> bool) {
-        let started = Instant::now();
-        while !done() {
-            assert!(started.elapsed() < Duration::from_secs(30), "{what}: not in time\n{}{}", self.log(), self.story());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Files the daemon knows.
-    fn known(&self) -> Vec<String> {
-        let models = self.ask(&["models"]);
-        models["files"].as_array().unwrap().iter().map(|f| text(f, "/path").to_owned()).collect()
-    }
-
-    fn kill(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-    }
-
-    fn end(&mut self) {
-        let Some(mut daemon) = self.daemon.take() else { return };
-        let _ = Command::new("kill").arg(daemon.id().to_string()).status();
-        let started = Instant::now();
-        while daemon.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = daemon.kill();
-        let _ = daemon.wait();
-    }
-
-    /// Processes that the daemon started and that run `argument`.
-    fn children(&self, argument: &str) -> Vec<u32> {
-        let daemon = self.daemon.as_ref().unwrap().id();
-        let children = fs::read_to_string(format!("/proc/{daemon}/task/{daemon}/children")).unwrap_or_default();
-        let mut all: Vec<u32> = children.split_whitespace().map(|p| p.parse().unwrap()).collect();
-        for task in fs::read_dir(format!("/proc/{daemon}/task")).into_iter().flatten().flatten() {
-            let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(text.split_whitespace().filter_map(|p| p.parse::<u32>().ok()));
-        }
-        all.sort_unstable();
-        all.dedup();
-        let runs = |pid: &u32| {
-            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| String::from_utf8_lossy(&c).contains(argument))
-        };
-        all.into_iter().filter(runs).collect()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        self.end();
-        let _ = Command::new("umount").args(["--lazy"]).arg(self.at("home")).status();
-    }
-}
-
-fn weights() -> PathBuf {
-    root().join("tests/corpus/benign/hf-repo/chatml/model.safetensors")
-}
+use crate::machine::{Machine, POISON, weights};
 
 #[test]
 fn models_are_found_decided_and_explained() {
@@ -286,8 +124,8 @@ fn a_denied_model_cannot_be_opened_and_everything_else_can() {
         unmount(&over).unwrap();
     }
     fs::hard_link(&denied, machine.home("another.name")).unwrap();
-    // A new name changes the file's marks: it is asked about anew.
-    machine.until("another name is denied", || !cat(&machine.home("another.name")).status.success());
+    // A new name changes the file's marks, and lets nobody in.
+    assert!(!cat(&machine.home("another.name")).status.success());
     machine.until("the denial is told", || machine.said("was kept from opening"));
     assert_eq!(machine.run(&["why", denied.to_str().unwrap()]).status.code(), Some(1));
     // Without its gate the machine goes on, and the gate comes back.
@@ -438,103 +276,6 @@ fn text_of_mode(machine: &Machine) -> String {
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
     entries.flat_map(|p| if p.is_dir() { walk(&p) } else { vec![p] }).collect()
-}
-
-/// Sends `bytes` of a safetensors file slowly.
-const SERVER: &str = r#"
-import http.server, json, struct, sys, time
-header = json.dumps({"w": {"dtype": "U8", "shape": [1 << 30], "data_offsets": [0, 1 << 30]}}).encode()
-class H(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def head(self):
-        self.send_header("Content-Length", str(8 + len(header) + (1 << 30)))
-        self.send_header("ETag", '"%s"' % ("e" * 64))
-        self.send_header("X-Repo-Commit", "c" * 40)
-        self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
-    def do_HEAD(self):
-        self.send_response(200)
-        self.head()
-    def do_GET(self):
-        self.send_response(200)
-        self.head()
-        self.wfile.write(struct.pack("<Q", len(header)) + header)
-        try:
-            for _ in range(1024):
-                self.wfile.write(bytes(1 << 20))
-                time.sleep(0.02)
-        except OSError:
-            pass
-    def log_message(self, *a): pass
-s = http.server.ThreadingHTTPServer(("127.0.0.1", 0), H)
-print(s.server_port, flush=True)
-s.serve_forever()
-"#;
-
-/// A server of slow models, and its port.
-fn serve() -> (Child, String) {
-    let mut server = Command::new("python3").args(["-c", SERVER]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
-    (server, line.trim().to_owned())
-}
-
-/// The hub's own client, which `cargo xtask test` installs.
-#[test]
-fn the_client_of_a_hub_is_known_by_its_store() {
-    let profile = weighbridge_tests::target_profile();
-    let python = profile.parent().unwrap().join("venvs/hubs/bin/python");
-    if !python.exists() {
-        return println!("skipped: huggingface_hub is not in {}; `cargo xtask test` installs it", python.display());
-    }
-    let Some(mut machine) = Machine::new(false) else { return };
-    machine.start();
-    let (mut server, port) = serve();
-    let script = "from huggingface_hub import hf_hub_download as d; d('some-org/some-name', 'model.safetensors')";
-    let mut client = Command::new(python)
-        .args(["-c", script])
-        .env("HF_ENDPOINT", format!("http://127.0.0.1:{port}"))
-        .env("HF_HOME", machine.home("hf"))
-        .env("HF_HUB_DISABLE_XET", "1")
-        .env("HF_HUB_DISABLE_TELEMETRY", "1")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let of = |d: &&Value| text(d, "/evidence/0/value").contains("some-org/some-name") && d["format"] == "safetensors";
-    let shows = || machine.ask(&["status"])["downloads"]["running"].as_array().unwrap().iter().any(|d| of(&d));
-    machine.until("the repository shows", shows);
-    client.kill().unwrap();
-    client.wait().unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
-}
-
-#[test]
-fn a_download_shows_while_it_runs() {
-    let Some(mut machine) = Machine::new(false) else { return };
-    if Command::new("curl").arg("--version").output().is_err() {
-        return println!("skipped: curl is not installed");
-    }
-    machine.start();
-    let (mut server, port) = serve();
-    let file = machine.home("model.safetensors");
-    let url = format!("http://127.0.0.1:{port}/org/name/resolve/main/model.safetensors");
-    let mut curl = Command::new("curl").args(["--silent", "--output"]).arg(&file).arg(url).spawn().unwrap();
-    let shows = || {
-        let status = machine.ask(&["status"]);
-        let running = status["downloads"]["running"].as_array().unwrap().clone();
-        running.into_iter().find(|d| d["pid"] == curl.id())
-    };
-    machine.until("the download shows", || shows().is_some_and(|d| d["file"].is_string() && d["format"].is_string()));
-    let download = shows().unwrap();
-    assert_eq!((text(&download, "/file"), text(&download, "/format")), (file.to_str().unwrap(), "safetensors"));
-    assert!(download["bytes_received"].as_u64().unwrap() < 1 << 30, "it is not finished");
-    curl.kill().unwrap();
-    curl.wait().unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    machine.until("its end is told", || machine.said("a download ended"));
 }
 
 #[test]

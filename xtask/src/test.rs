@@ -1,7 +1,7 @@
 //! Everything that must hold before a change lands.
 
 use crate::run::{self, Result, have};
-use crate::{schemas, venv};
+use crate::{debian, schemas, venv};
 
 /// Python packages the end-to-end tests check reports with.
 const CHECKERS: &[&str] = &[
@@ -25,6 +25,9 @@ const UPDATERS: &[&str] = &["securesystemslib[crypto]==1.6.0", "tuf==6.0.0"];
 /// The client of the Hugging Face hub, whose downloads the daemon must know.
 const HUBS: &[&str] = &["huggingface_hub==2.4.0"];
 
+/// Another program that answers permission events, and a library it needs.
+pub const FAPOLICYD: &[&str] = &["fapolicyd", "liblmdb0"];
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -44,6 +47,12 @@ pub fn run() -> Result {
     }
     if let Err(e) = venv::with("hubs", HUBS) {
         eprintln!("the test of a hub's own client will be skipped: {e}");
+    }
+    if let Err(e) = debian::with("fapolicyd", FAPOLICYD) {
+        eprintln!("the test of two programs that answer permission events will be skipped: {e}");
+    }
+    if let Err(e) = debian::with("git-lfs", &["git-lfs"]) {
+        eprintln!("the test of downloads by git-lfs will be skipped: {e}");
     }
     if let Err(e) = tool("cedar-policy-cli", "4.14.1", "cedar") {
         eprintln!("the test beside Cedar's own command line will be skipped: {e}");

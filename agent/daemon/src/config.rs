@@ -113,11 +113,14 @@ pub struct GateConfig {
     pub marks: Vec<PathBuf>,
     /// Time after which an open is let through, milliseconds.
     pub deadline_ms: u64,
+    /// Programs whose files may be opened while they are being inspected, in
+    /// lockdown too.
+    pub writers: Vec<PathBuf>,
 }
 
 impl Default for GateConfig {
     fn default() -> Self {
-        Self { enabled: false, marks: Vec::new(), deadline_ms: 50 }
+        Self { enabled: false, marks: Vec::new(), deadline_ms: 50, writers: Vec::new() }
     }
 }
 

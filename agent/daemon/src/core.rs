@@ -37,7 +37,7 @@ pub struct Core {
     pub policies: Policies,
     pub scans: Scans,
     pub record: Record,
-    pub gate: Mutex<Option<Gate>>,
+    pub gate: Mutex<Option<Arc<Gate>>>,
     pub users: RwLock<Arc<Users>>,
     pub live: Mutex<Live>,
     pub stop: Arc<AtomicBool>,
@@ -59,6 +59,11 @@ pub struct Subject<'a> {
 impl Core {
     pub fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gate, if there is one now.
+    pub fn gate(&self) -> Option<Arc<Gate>> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn users(&self) -> Arc<Users> {
@@ -98,6 +103,10 @@ impl Core {
             found.report.models.iter().flat_map(|m| m.files.iter().map(move |f| (f.as_str(), m))).collect();
         for artifact in &found.report.artifacts {
             let Some((path, key)) = found.files.get(&artifact.path) else { continue };
+            // What changed since, or is in quarantine already, is not this file.
+            if current_key(path) != Some(*key) {
+                continue;
+            }
             let model = models.get(artifact.path.as_str()).copied();
             self.consider(&policy, &Subject { path, key: *key, artifact, model });
         }
@@ -128,8 +137,7 @@ impl Core {
 
     /// What the gate answers from now on when the file is opened.
     fn tell_gate(&self, policy: &Loaded, subject: &Subject<'_>, now: Timestamp) {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(gate) = gate.as_ref().filter(|_| governs(subject.artifact)) else { return };
+        let Some(gate) = self.gate().filter(|_| governs(subject.artifact)) else { return };
         let verdict = |principal: Principal| {
             let request = self.place.request(policy, principal, Action::Load, subject.artifact, subject.model, now);
             if judge(policy, request).decision.refuses() { DENIED } else { GateVerdict::Allow }
@@ -178,7 +186,7 @@ impl Core {
     /// What the gate answers for files that nobody decided on.
     pub fn set_gate_mode(&self) {
         let unknown = if self.mode() == Mode::Lockdown { Unknown::Pending } else { Unknown::Allow };
-        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(gate) = self.gate() {
             let _ = gate.unknown(unknown);
         }
     }

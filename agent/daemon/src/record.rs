@@ -85,7 +85,7 @@ fn is_held(error: &VaultError) -> bool {
 }
 
 /// An error with its causes.
-fn causes(error: impl std::error::Error) -> String {
+pub fn causes(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(e) = cause {

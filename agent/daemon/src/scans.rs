@@ -11,7 +11,7 @@ use weighbridge_discovery::{FileMeta, Walk};
 use weighbridge_platform::file::FileKey;
 use weighbridge_platform::priority;
 use weighbridge_scanner::{Event, ScanConfig, ScanFailure, WorkerCommand};
-use weighbridge_types::Report;
+use weighbridge_types::{Artifact, Report};
 
 use crate::config::FilesConfig;
 use crate::policies::Loaded;
@@ -75,6 +75,9 @@ impl Scans {
         if self.config.stores {
             roots.extend(weighbridge_discovery::stores().into_iter().map(|s| s.path));
         }
+        // As the kernel names what is below them.
+        let real = |root: PathBuf| root.canonicalize().unwrap_or(root);
+        roots = roots.into_iter().map(real).collect();
         roots.sort();
         roots.dedup();
         let all = roots.clone();
@@ -98,12 +101,30 @@ impl Scans {
         roots.iter().any(|root| path.starts_with(root))
     }
 
+    /// File systems came or went: the roots may be others.
+    pub fn forget_roots(&self) {
+        *self.lately.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Does `work`. A sweep keeps to the background: the calling thread should
     /// have the lowest priority.
     ///
     /// # Errors
     /// If no worker can be started, or the cache cannot be used.
     pub fn run(&self, work: Work, policy: &Loaded) -> Result<Found, ScanFailure> {
+        self.run_telling(work, policy, &|_, _, _| ())
+    }
+
+    /// [`Self::run`], which tells of each file as soon as it is inspected.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_telling(
+        &self,
+        work: Work,
+        policy: &Loaded,
+        tell: &(dyn Fn(&Path, FileKey, &Artifact) + Sync),
+    ) -> Result<Found, ScanFailure> {
         let sweeping = matches!(work, Work::Sweep);
         let mut walk = Walk { threads: WALKERS, one_file_system: sweeping, ..Walk::default() };
         match work {
@@ -128,9 +149,12 @@ impl Scans {
         };
         let files = Mutex::new(HashMap::new());
         let on = |event: Event<'_>| match event {
-            Event::Artifact { path, meta, shown } => {
+            Event::Artifact { path, meta, artifact } => {
+                let key = key(meta);
                 let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
-                files.insert(shown.to_owned(), (path.to_path_buf(), key(meta)));
+                files.insert(artifact.path.clone(), (path.to_path_buf(), key));
+                drop(files);
+                tell(path, key, artifact);
             }
             Event::Queued(_) if sweeping && priority::pressure().is_some_and(|p| p > PRESSURE_MAX) => {
                 std::thread::sleep(REST);

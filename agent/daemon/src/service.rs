@@ -1,6 +1,5 @@
 //! The daemon's life: start, keep going, end.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,22 +9,21 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use weighbridge_gate::{Gate, Notice, Refusal, Start};
-use weighbridge_platform::file::{FileKey, has_writer, settled_key};
+use weighbridge_platform::file::FileKey;
 use weighbridge_platform::priority;
-use weighbridge_types::{Severity, Shown};
+use weighbridge_types::{Artifact, Severity, Shown, Verdict};
 
 use crate::config::Config;
 use crate::control;
-use crate::core::{Core, Subject};
+use crate::core::{Core, Subject, current_key};
 use crate::error::DaemonError;
 use crate::events::{Event, Kind};
 use crate::judgement::Place;
 use crate::policies::Policies;
-use crate::record::Record;
+use crate::record::{Record, causes};
 use crate::scans::{Found, Scans, Work};
 use crate::users::Users;
-use crate::{manager, sensors, watch};
+use crate::{guard, manager, sensors, watch};
 
 /// Time between looks at signals.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -37,8 +35,8 @@ const SEAL_EVERY: Duration = Duration::from_secs(20);
 const DECIDE_EVERY: Duration = Duration::from_secs(3600);
 /// Time between tries of what could not be done.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long an answer holds about a file that somebody writes.
-const WRITTEN: Duration = Duration::from_secs(5);
+/// Most that waits to be decided on while a sweep goes on.
+const MET_MAX: usize = 64;
 /// Time for threads to end when the daemon does.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -60,18 +58,22 @@ pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
     let listener = control::listen(&core.config.socket)?;
     core.refresh_policy();
     if core.config.gate.enabled {
-        start_gate(&core, program);
+        guard::start(&core, program);
     }
     core.decide_again();
     let (ring, rung) = crossbeam_channel::bounded(1);
     let answering = Arc::clone(&core);
     std::thread::spawn(move || control::serve(&answering, &listener));
-    let (swept, judged) = crossbeam_channel::bounded(1);
+    let (swept, judged) = crossbeam_channel::bounded(MET_MAX);
     // Looking is in no hurry; doing something about what was found is.
     let mut threads = vec![
         spawn("judge", &core, move |core| judge_sweeps(core, &judged)),
         spawn("sweep", &core, move |core| sweep(core, &rung, &swept)),
     ];
+    if core.config.gate.enabled {
+        let program = program.to_path_buf();
+        threads.push(spawn("guard", &core, move |core| guard::keep(core, &program)));
+    }
     if core.config.files.watch {
         let ring = ring.clone();
         threads.push(spawn("watch", &core, move |core| watch::run(core, &ring)));
@@ -92,7 +94,7 @@ pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
         json!({ "version": env!("CARGO_PKG_VERSION"), "mode": core.mode().name() }),
     ));
     println!("weighbridge: watching; `weighbridge status --socket {}` shows more", core.config.socket.display());
-    supervise(&core, program, &ring);
+    supervise(&core, &ring);
     end(&core, threads);
     Ok(())
 }
@@ -128,142 +130,100 @@ fn spawn(
     (name.to_owned(), thread.ok())
 }
 
+/// What a sweep hands to whoever decides.
+enum Met {
+    /// A file that is malicious by itself, whatever it belongs to: a first
+    /// sweep can take hours.
+    Malicious { path: PathBuf, key: FileKey, artifact: Box<Artifact> },
+    /// All that was found.
+    Swept { found: Box<Found>, began: Timestamp, took: Duration },
+}
+
 /// Sweeps now, then from time to time, and whenever `rung`.
-fn sweep(core: &Arc<Core>, rung: &Receiver<()>, judge: &Sender<Swept>) {
+fn sweep(core: &Arc<Core>, rung: &Receiver<()>, judge: &Sender<Met>) {
     priority::yield_to_others();
+    let tell = |path: &Path, key, artifact: &Artifact| {
+        if artifact.verdict == Verdict::Malicious {
+            let (path, artifact) = (path.to_path_buf(), Box::new(artifact.clone()));
+            let _ = judge.send(Met::Malicious { path, key, artifact });
+        }
+    };
+    let mut patience = RETRY_AFTER;
     while !core.stop.load(Ordering::Relaxed) {
+        let mut least = RETRY_AFTER;
+        let mut most = core.config.sweep();
         let (began, started) = (Timestamp::now(), Instant::now());
-        match core.scans.run(Work::Sweep, &core.policies.current()) {
+        match core.scans.run_telling(Work::Sweep, &core.policies.current(), &tell) {
             Ok(_) if core.stop.load(Ordering::Relaxed) => return,
             // The last one ends with the daemon.
-            Ok(found) => drop(judge.send(Swept { found, began, took: started.elapsed() })),
-            Err(e) => core.fault("the sweep could not be done", &e),
+            Ok(found) => {
+                patience = RETRY_AFTER;
+                let _ = judge.send(Met::Swept { found: Box::new(found), began, took: started.elapsed() });
+            }
+            Err(e) => {
+                core.fault("the sweep could not be done; it will be tried again", &causes(e));
+                (least, most) = (patience, patience);
+                patience = (patience * 2).min(DECIDE_EVERY);
+            }
         }
-        let until = Instant::now() + core.config.sweep();
-        while Instant::now() < until && !core.stop.load(Ordering::Relaxed) {
-            if rung.recv_timeout(PAUSE).is_ok() {
+        // However often it is rung, a sweep is not all that the machine does.
+        let done = Instant::now();
+        while done.elapsed() < most && !core.stop.load(Ordering::Relaxed) {
+            if done.elapsed() < least {
+                std::thread::sleep(PAUSE);
+            } else if rung.recv_timeout(PAUSE).is_ok() {
                 break;
             }
         }
     }
 }
 
-/// A sweep that is over.
-struct Swept {
-    found: Found,
-    began: Timestamp,
-    took: Duration,
-}
-
 /// Decides on what sweeps found, until there are no more.
-fn judge_sweeps(core: &Core, sweeps: &Receiver<Swept>) {
-    for Swept { found, began, took } in sweeps {
-        core.found(&found);
-        if let Err(e) = core.record.swept(&core.scans.roots(), &found, began) {
-            core.fault("cannot record the sweep", &e);
-        }
-        let summary = &found.report.summary;
-        core.tell(&Event::new(
-            Severity::Info,
-            Kind::Daemon,
-            format!(
-                "swept {} files in {} s: {} models, {} bytes read",
-                summary.files_seen,
-                took.as_secs(),
-                summary.models,
-                summary.bytes_hashed
-            ),
-            json!({ "swept": summary, "errors": found.report.errors.len() }),
-        ));
-    }
-}
-
-/// The gate, and the thread that answers what it asks.
-fn start_gate(core: &Arc<Core>, program: &Path) {
-    let deadline_ms = u32::try_from(core.config.gate.deadline_ms).unwrap_or(u32::MAX);
-    let start = Start { deadline_ms, ..Start::new(core.config.gate.marks.clone()) };
-    let mut gate = match Gate::spawn(program, &["__gate".into()], start) {
-        Ok(gate) => gate,
-        Err(e) => return core.fault("the gate is not up; denied models can be opened", &e),
-    };
-    for error in &gate.ready().errors {
-        core.fault(&format!("`{}` is not gated", error.path.display()), &error.reason);
-    }
-    if !gate.ready().others.is_empty() {
-        let others = gate.ready().others.join(", ");
-        core.fault("another program answers permission events, too; the two can slow each other down", &others);
-    }
-    let Some(notices) = gate.notices() else { return };
-    *core.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
-    core.set_gate_mode();
-    let core = Arc::clone(core);
-    std::thread::spawn(move || {
-        for notice in notices {
-            let question = match notice {
-                Notice::Asked(question) => question,
-                Notice::Denied(refusal) => {
-                    denied(&core, &refusal);
-                    continue;
+fn judge_sweeps(core: &Core, sweeps: &Receiver<Met>) {
+    for met in sweeps {
+        match met {
+            Met::Malicious { path, key, artifact } => {
+                // One that was there before has been decided on with all that
+                // is known of it; one that changed is for the watcher.
+                let known = core.record.known(&path).is_some_and(|known| known.key == key);
+                if !known && current_key(&path) == Some(key) {
+                    let subject = Subject { path: &path, key, artifact: &artifact, model: None };
+                    core.consider(&core.policies.current(), &subject);
                 }
-                Notice::Broken { misses } => {
-                    core.fault("the gate missed its deadlines and let go of everything", &format!("{misses} misses"));
-                    continue;
-                }
-            };
-            if let Err(e) = asked(&core, question.path, Arc::new(question.file)) {
-                core.fault("a file that was opened could not be inspected; it will be asked about again", &e);
             }
-        }
-    });
-}
-
-/// Inspects a file that somebody opens, and says what to answer from now on.
-fn asked(core: &Core, path: PathBuf, file: Arc<File>) -> Result<(), String> {
-    let settled = || settled_key(&file).map_err(|e| e.to_string());
-    let key = settled()?;
-    let policy = core.policies.current();
-    let found = core.scans.run(Work::Open(Arc::clone(&file), path.clone()), &policy).map_err(|e| e.to_string())?;
-    // What changed meanwhile was not inspected: the next open asks again.
-    if settled()? != key {
-        return Ok(());
-    }
-    let model = found.report.models.first();
-    match found.report.artifacts.first() {
-        Some(artifact) => {
-            core.consider(&policy, &Subject { path: &path, key, artifact, model });
-        }
-        // No model after all. Whoever maps it for writing could still make it
-        // one without a trace, so this holds for a moment only.
-        None => {
-            let lasting = has_writer(&file).unwrap_or(true).then_some(WRITTEN);
-            core.allow(key, lasting);
+            Met::Swept { found, began, took } => swept(core, &found, began, took),
         }
     }
-    Ok(())
 }
 
-/// An open that the gate denied.
-fn denied(core: &Core, refusal: &Refusal) {
-    let who = refusal.uid.map_or_else(|| "somebody".to_owned(), |uid| core.users().name(uid));
-    let path = refusal.path.to_string_lossy();
+fn swept(core: &Core, found: &Found, began: Timestamp, took: Duration) {
+    core.found(found);
+    if let Err(e) = core.record.swept(&core.scans.roots(), found, began) {
+        core.fault("cannot record the sweep", &e);
+    }
+    let summary = &found.report.summary;
     core.tell(&Event::new(
-        Severity::Medium,
-        Kind::Denied,
-        format!("{} (process {}) was kept from opening {}", Shown(&who), refusal.pid, Shown(&path)),
-        json!({ "refusal": refusal }),
+        Severity::Info,
+        Kind::Daemon,
+        format!(
+            "swept {} files in {} s: {} models, {} bytes read",
+            summary.files_seen,
+            took.as_secs(),
+            summary.models,
+            summary.bytes_hashed
+        ),
+        json!({ "swept": summary, "errors": found.report.errors.len() }),
     ));
 }
 
-/// Keeps policy, users and gate fresh until told to stop.
-fn supervise(core: &Arc<Core>, program: &Path, sweep: &Sender<()>) {
+/// Keeps policy, users and decisions fresh until told to stop.
+fn supervise(core: &Arc<Core>, sweep: &Sender<()>) {
     let every = Duration::from_secs(core.config.policy.check_seconds);
     let (mut policy_at, mut users_at) = (Instant::now() + every, Instant::now() + USERS_EVERY);
     let mut retry = RETRY_AFTER;
     let (mut decide_at, mut retry_at) = (Instant::now() + DECIDE_EVERY, Instant::now() + RETRY_AFTER);
     let mut seal_at = Instant::now() + SEAL_EVERY;
     manager::tell("READY=1");
-    let mut restart_at = Instant::now();
-    let mut patience = Duration::from_secs(1);
     while !core.stop.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE);
         if Instant::now() >= policy_at {
@@ -293,19 +253,6 @@ fn supervise(core: &Arc<Core>, program: &Path, sweep: &Sender<()>) {
             *core.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Users::read());
             users_at = Instant::now() + USERS_EVERY;
         }
-        let mut dead = core.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        if dead.as_mut().is_some_and(|gate| !gate.is_alive()) {
-            *dead = None;
-            drop(dead);
-            core.fault("the gate died; opens go through until it is up again", &"restarting");
-            restart_at = Instant::now() + patience;
-            patience = (patience * 2).min(Duration::from_secs(300));
-        } else if dead.is_none() && core.config.gate.enabled && Instant::now() >= restart_at {
-            drop(dead);
-            restart_at = Instant::now() + patience;
-            start_gate(core, program);
-            core.decide_again();
-        }
     }
 }
 
@@ -334,8 +281,7 @@ impl Core {
     /// How the daemon is.
     pub fn status(&self) -> Result<Value, String> {
         let policy = self.policies.current();
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = gate.as_ref().map(|gate| json!({ "ready": gate.ready(), "health": gate.health().ok() }));
+        let gate = self.gate().map(|gate| json!({ "ready": gate.ready(), "health": gate.health().ok() }));
         let live = self.live();
         let place: Option<&PathBuf> = policy.folder.as_ref();
         Ok(json!({
@@ -357,12 +303,5 @@ impl Core {
             "downloads": live.downloads.len(),
             "record": self.record.status()?,
         }))
-    }
-
-    /// Lets a file through that turned out to be no model.
-    fn allow(&self, key: FileKey, lasting: Option<Duration>) {
-        if let Some(gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            let _ = gate.set(key, None, weighbridge_gate::Verdict::Allow, lasting);
-        }
     }
 }

@@ -23,8 +23,11 @@ const QUIET: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(200);
 /// Time between looks whether to stop.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Time between looks for file systems that were mounted since.
-const MOUNTS_EVERY: Duration = Duration::from_secs(15);
+/// Shortest time between looks for file systems that were mounted since.
+const MOUNTS_EVERY: Duration = Duration::from_secs(1);
+/// Time before everything is looked at again because something could not be,
+/// and the most after it could not again and again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 /// Most changed files kept apart; with more, a sweep is cheaper.
 const PENDING_MAX: usize = 50_000;
 
@@ -69,6 +72,35 @@ impl Pending {
     }
 }
 
+/// What could not be inspected, for want of descriptors or memory perhaps, is
+/// inspected later: the kernel tells of it only once.
+struct Again {
+    at: Option<Instant>,
+    wait: Duration,
+    failed: Instant,
+}
+
+impl Again {
+    fn new() -> Self {
+        Self { at: None, wait: AGAIN.0, failed: Instant::now() }
+    }
+
+    fn failed(&mut self) {
+        if self.failed.elapsed() > self.wait * 4 {
+            self.wait = AGAIN.0;
+        }
+        self.failed = Instant::now();
+        if self.at.is_none() {
+            self.at = Some(Instant::now() + self.wait);
+            self.wait = (self.wait * 2).min(AGAIN.1);
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        self.at.take_if(|at| *at <= Instant::now()).is_some()
+    }
+}
+
 /// Watches until the daemon stops. `sweep` is rung when events were lost.
 pub fn run(core: &Arc<Core>, sweep: &crossbeam_channel::Sender<()>) {
     let roots = core.scans.roots();
@@ -100,12 +132,15 @@ fn filesystems(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::S
         }
     }
     let own = std::process::id();
-    let mut pending = Pending::default();
+    let (mut pending, mut again) = (Pending::default(), Again::new());
     let mut roots: Vec<PathBuf> = roots.to_vec();
-    let mut mounts_at = Instant::now() + MOUNTS_EVERY;
+    let mounts = weighbridge_platform::mount::Changes::new()?;
+    let (mut remounted, mut mounts_at) = (false, Instant::now());
     while !core.stop.load(Ordering::Relaxed) {
-        if Instant::now() >= mounts_at {
-            mounts_at = Instant::now() + MOUNTS_EVERY;
+        remounted |= mounts.any();
+        if remounted && Instant::now() >= mounts_at {
+            (remounted, mounts_at) = (false, Instant::now() + MOUNTS_EVERY);
+            core.scans.forget_roots();
             let known = std::mem::replace(&mut roots, core.scans.roots());
             for root in roots.iter().filter(|root| !known.contains(root)) {
                 match notifier.watch(root) {
@@ -128,7 +163,7 @@ fn filesystems(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::S
                 Kind::Deleted => pending.note(change.path, false),
             }
         }
-        hand_over(core, &mut pending, sweep);
+        hand_over(core, &mut pending, &mut again, sweep);
     }
     Ok(())
 }
@@ -149,7 +184,7 @@ fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sende
             core.fault(&format!("not everything below `{}` can be watched", root.display()), &e);
         }
     }
-    let mut pending = Pending::default();
+    let (mut pending, mut again) = (Pending::default(), Again::new());
     while !core.stop.load(Ordering::Relaxed) {
         match receiver.recv_timeout(if pending.since.is_some() { QUIET } else { PAUSE }) {
             Ok(Ok(event)) => {
@@ -173,7 +208,7 @@ fn folders(core: &Arc<Core>, roots: &[PathBuf], sweep: &crossbeam_channel::Sende
             Ok(Err(e)) => core.fault("a watch failed", &e),
             Err(_) => {}
         }
-        hand_over(core, &mut pending, sweep);
+        hand_over(core, &mut pending, &mut again, sweep);
     }
     Ok(())
 }
@@ -184,7 +219,10 @@ fn concerns(core: &Core, path: &Path) -> bool {
 }
 
 /// Has files looked at whose writers are done.
-fn hand_over(core: &Arc<Core>, pending: &mut Pending, sweep: &crossbeam_channel::Sender<()>) {
+fn hand_over(core: &Arc<Core>, pending: &mut Pending, again: &mut Again, sweep: &crossbeam_channel::Sender<()>) {
+    if again.is_due() {
+        pending.lost();
+    }
     if !pending.is_due() {
         return;
     }
@@ -197,29 +235,54 @@ fn hand_over(core: &Arc<Core>, pending: &mut Pending, sweep: &crossbeam_channel:
     core.gone(&gone.into_iter().collect::<Vec<_>>());
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = written.into_iter().partition(|p| p.is_dir());
     let files: Vec<PathBuf> = files.into_iter().filter(|f| weighbridge_discovery::is_candidate(f)).collect();
-    if !files.is_empty() {
-        look(core, Work::Files(files));
-    }
-    if !folders.is_empty() {
-        look(core, Work::Named(folders));
+    let files = (!files.is_empty()).then_some(Work::Files(files));
+    let folders = (!folders.is_empty()).then_some(Work::Named(folders));
+    for work in files.into_iter().chain(folders) {
+        if !look(core, work) {
+            again.failed();
+        }
     }
 }
 
-fn look(core: &Core, work: Work) {
+/// Whether everything could be looked at.
+fn look(core: &Core, work: Work) -> bool {
     match core.scans.run(work, &core.policies.current()) {
         Ok(found) => {
             core.found(&found);
             if let Err(e) = core.record.models(&found.report.models) {
                 core.fault("cannot record the models", &e);
             }
+            // What is gone need not be looked at.
+            !found.report.errors.iter().any(|e| std::fs::symlink_metadata(&e.path).is_ok())
         }
-        Err(e) => core.fault("changed files could not be inspected; the next sweep tries again", &e),
+        Err(e) => {
+            core.fault("changed files could not be inspected; they will be", &crate::record::causes(e));
+            false
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_again_and_again_is_tried_ever_less_often() {
+        let mut again = Again::new();
+        assert!(!again.is_due());
+        again.failed();
+        assert!(again.at.is_some() && !again.is_due());
+        let first = again.at.unwrap();
+        again.failed();
+        assert_eq!((again.at, again.wait), (Some(first), AGAIN.0 * 2), "one try is enough");
+        again.at = Instant::now().checked_sub(AGAIN.0);
+        assert!(again.is_due() && !again.is_due());
+        for _ in 0..20 {
+            again.at = None;
+            again.failed();
+        }
+        assert_eq!(again.wait, AGAIN.1);
+    }
 
     #[test]
     fn what_was_written_and_removed_is_gone_and_too_much_is_a_sweep() {

@@ -1,16 +1,20 @@
 //! Why a file may or may not be used: what it is, what policy says, who can
 //! change that.
 
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use weighbridge_platform::file::FileKey;
 use weighbridge_policy::{Action, Principal};
 use weighbridge_types::Shown;
 
 use crate::control::Caller;
-use crate::core::{Core, current_key};
+use crate::core::Core;
 use crate::judgement::judge;
+use crate::reach;
 use crate::record::Known;
 use crate::scans::Work;
 
@@ -44,24 +48,26 @@ pub fn why(core: &Core, caller: Caller, path: &Path, action: Action) -> Result<V
 /// inspected now if it is new.
 pub fn known(core: &Core, caller: Caller, path: &Path) -> Result<Known, String> {
     let shown = Shown(&path.to_string_lossy()).to_string();
-    let key = current_key(path).filter(|_| caller.may_see(path));
-    let key = key.ok_or_else(|| format!("`{shown}` is no regular file, or not yours to ask about"))?;
-    if let Some(known) = core.record.known(path).filter(|known| known.key == key) {
+    let file = reach::open(path, caller.uid, caller.is_administrator())
+        .map_err(|e| format!("`{shown}` is no regular file, or not yours to ask about ({e})"))?;
+    let key = |file: &File| file.metadata().map(|m| FileKey::from(&m)).map_err(|e| format!("`{shown}`: {e}"));
+    let asked = key(&file)?;
+    if let Some(known) = core.record.known(path).filter(|known| known.key == asked) {
         let model = core.record.model_of(&known.artifact.path);
         return Ok(Known { model, ..known });
     }
-    let found =
-        core.scans.run(Work::Named(vec![path.to_path_buf()]), &core.policies.current()).map_err(|e| e.to_string())?;
+    let file = Arc::new(file);
+    let work = Work::Open(Arc::clone(&file), path.to_path_buf());
+    let found = core.scans.run(work, &core.policies.current()).map_err(|e| e.to_string())?;
     // What lies elsewhere is not for us to keep.
     if core.scans.covers(path) {
         core.found(&found);
     }
-    let fresh = found.report.artifacts.into_iter().find(|a| found.files.contains_key(&a.path));
-    let artifact = fresh.ok_or_else(|| format!("`{shown}` cannot be inspected"))?;
-    // Another file may have taken its place since the caller was let in.
-    if found.files.get(&artifact.path).is_none_or(|(_, inspected)| *inspected != key) {
+    if key(&file)? != asked {
         return Err(format!("`{shown}` changed while it was looked at; ask again"));
     }
+    let artifact = found.report.artifacts.into_iter().next();
+    let artifact = artifact.ok_or_else(|| format!("`{shown}` is no model"))?;
     let model = found.report.models.into_iter().find(|m| m.files.contains(&artifact.path));
-    Ok(Known { key, artifact, decision: None, model })
+    Ok(Known { key: asked, artifact, decision: None, model })
 }

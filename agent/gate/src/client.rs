@@ -98,7 +98,7 @@ pub enum Notice {
 pub struct Gate {
     child: Mutex<Child>,
     control: Mutex<UnixStream>,
-    notices: Option<Receiver<Notice>>,
+    notices: Mutex<Option<Receiver<Notice>>>,
     health: Mutex<(u64, Receiver<(u64, Health)>)>,
     dropped: Arc<AtomicU64>,
     ready: Ready,
@@ -150,7 +150,7 @@ impl Gate {
         Ok(Self {
             child: Mutex::new(child),
             control: Mutex::new(ours),
-            notices: Some(notices),
+            notices: Mutex::new(Some(notices)),
             health: Mutex::new((0, health)),
             dropped,
             ready,
@@ -171,8 +171,8 @@ impl Gate {
     }
 
     /// What it asks and tells; yours once. Ends when the gate does.
-    pub fn notices(&mut self) -> Option<Receiver<Notice>> {
-        self.notices.take()
+    pub fn notices(&self) -> Option<Receiver<Notice>> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Notices dropped because nobody took them. The gate asks again after a
@@ -212,13 +212,13 @@ impl Gate {
         self.send(&Command::Clear)
     }
 
-    /// Lets a file just written by an approved writer through while it is not
-    /// judged, whatever its changes; at most an hour. Refusals stand.
+    /// Programs, by device and inode, whose new files open while they are not
+    /// judged, instead of those named before; at most 256. Refusals stand.
     ///
     /// # Errors
     /// [`GateError::Gone`].
-    pub fn written(&self, dev: u64, ino: u64, lasting: Duration) -> Result<(), GateError> {
-        self.send(&Command::Writer { dev, ino, for_ms: millis(lasting) })
+    pub fn writers(&self, programs: &[(u64, u64)]) -> Result<(), GateError> {
+        self.send(&Command::Writers(programs.iter().copied().take(crate::message::WRITERS_MAX).collect()))
     }
 
     /// What to answer about files that nobody has judged.
@@ -263,6 +263,12 @@ impl Gate {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         matches!(self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait(), Ok(None))
+    }
+
+    /// Kills it, and whoever waits for its answer goes on. For one that does
+    /// not answer for its health.
+    pub fn kill(&self) {
+        end(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn send(&self, command: &Command) -> Result<(), GateError> {

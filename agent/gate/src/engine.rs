@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use weighbridge_platform::fanotify::{Answer, Buffer, Mask, Noted};
 use weighbridge_platform::file::FileKey;
 
@@ -28,8 +28,8 @@ use crate::table::{ENTRIES_MAX, Found, Table};
 const COMMANDS_AT_ONCE: usize = 256;
 /// Most files of approved writers at one time.
 const WRITERS_MAX: usize = 4_096;
-/// Longest that a file of an approved writer goes unjudged.
-const WRITER_MAX: Duration = Duration::from_secs(3_600);
+/// How long a new file of an approved program goes unjudged.
+const PROVISIONAL: Duration = Duration::from_secs(60);
 /// Refusals reported per second, the rest is counted.
 const DENIALS_PER_SECOND: u32 = 64;
 /// Enough of `/proc/PID/status` for its `Uid:` line, bytes.
@@ -99,6 +99,8 @@ pub struct Rules {
     table: Table,
     exempt: Exempt,
     writers: HashMap<(u64, u64), Instant>,
+    /// Programs whose files these are, by device and inode.
+    programs: Vec<(u64, u64)>,
     unknown: Unknown,
     denials: Allowance,
 }
@@ -109,6 +111,7 @@ impl Rules {
             table: Table::new(ENTRIES_MAX),
             exempt: Exempt::new(),
             writers: HashMap::with_capacity(WRITERS_MAX),
+            programs: Vec::new(),
             unknown,
             denials: Allowance { since: Instant::now(), left: DENIALS_PER_SECOND },
         };
@@ -218,10 +221,7 @@ impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {
                 rules.table.clear();
                 rules.writers.clear();
             }
-            Command::Writer { dev, ino, for_ms } => {
-                let time = Duration::from_millis(for_ms).min(WRITER_MAX);
-                rules.writer((dev, ino), now.checked_add(time).unwrap_or(now), now);
-            }
+            Command::Writers(programs) => rules.programs = programs,
             Command::Unknown(unknown) => rules.unknown = unknown,
             Command::Exempt(pids) => rules.exempt.replace(&pids),
             Command::Health { id } => {
@@ -271,7 +271,11 @@ impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {
         }
         let Ok(look) = (self.look)(file) else { return allow(After::Nothing) };
         match look.kind {
-            Kind::Nothing => allow(After::Nothing),
+            Kind::Nothing => {
+                // It is about to be written, perhaps.
+                self.note_writer(look.key, pid);
+                allow(After::Nothing)
+            }
             Kind::Other => allow(After::Ignore),
             Kind::Large => self.judge(look.key, pid, Unknown::Allow),
             Kind::Candidate => self.judge(look.key, pid, self.rules.unknown),
@@ -293,16 +297,35 @@ impl<L: Fn(&File) -> io::Result<Look>> Engine<L> {
         if let Found::Verdict(Verdict::Deny { errno }) = found {
             return Decision { answer: Answer::Deny(errno), after: After::Denied { key, uid } };
         }
+        let refused = matches!(found, Found::Changed { .. });
+        if !refused && unknown == Unknown::Pending {
+            // A download that goes on.
+            self.note_writer(key, pid);
+        }
         let answer = match unknown {
+            _ if refused => Answer::Deny(EBUSY),
             Unknown::Pending if !self.rules.written_by_approved(key, now) => Answer::Deny(EBUSY),
             Unknown::Pending | Unknown::Allow => Answer::Allow,
         };
         let after = match found {
-            Found::Unknown => After::Ask { key, uid },
+            Found::Unknown | Found::Changed { asked: false } => After::Ask { key, uid },
             _ if matches!(answer, Answer::Deny(_)) => After::Denied { key, uid },
             _ => After::Nothing,
         };
         Decision { answer, after }
+    }
+
+    /// Remembers a file that an approved program opens. The program waits for
+    /// the answer, so it is there to be looked at.
+    fn note_writer(&mut self, key: FileKey, pid: i32) {
+        if self.rules.programs.is_empty() || self.rules.unknown != Unknown::Pending {
+            return;
+        }
+        let exe = rustix::fs::statat(&self.proc, format!("{pid}/exe"), AtFlags::empty());
+        if exe.is_ok_and(|exe| self.rules.programs.contains(&(exe.st_dev, exe.st_ino))) {
+            let now = Instant::now();
+            self.rules.writer((key.dev, key.ino), now.checked_add(PROVISIONAL).unwrap_or(now), now);
+        }
     }
 
     fn after(&mut self, after: After, errno: i32, noted: Noted<'_>, file: File) {

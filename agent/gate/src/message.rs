@@ -13,6 +13,9 @@ pub(crate) const MARKS_MAX: usize = 256;
 /// Most processes that are never asked about.
 pub(crate) const EXEMPT_MAX: usize = 1_024;
 
+/// Most programs approved as writers.
+pub(crate) const WRITERS_MAX: usize = 256;
+
 /// `EBUSY`, the same on every Linux.
 pub(crate) const EBUSY: i32 = 16;
 
@@ -75,7 +78,7 @@ pub(crate) enum Command {
     Set { key: FileKey, uid: Option<u32>, verdict: Verdict, for_ms: Option<u64> },
     Forget { key: FileKey },
     Clear,
-    Writer { dev: u64, ino: u64, for_ms: u64 },
+    Writers(Vec<(u64, u64)>),
     Unknown(Unknown),
     Exempt(Vec<u32>),
     Health { id: u64 },

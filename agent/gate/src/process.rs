@@ -18,7 +18,7 @@ use weighbridge_platform::fanotify::{self, Class, Group, Mask, Scope};
 
 use crate::deadline::Watch;
 use crate::engine::{self, Engine, Rules};
-use crate::message::{Command, EXEMPT_MAX, MARKS_MAX, MarkError, Ready, Report, Start, VERSION};
+use crate::message::{Command, EXEMPT_MAX, MARKS_MAX, MarkError, Ready, Report, Start, VERSION, WRITERS_MAX};
 use crate::reports::{self, Counters};
 use crate::wire;
 
@@ -106,7 +106,11 @@ fn guard(control: &UnixStream, start: Start, mut missing: Vec<String>) -> io::Re
 /// Takes commands until the daemon is gone; then everything ends.
 fn listen(control: &UnixStream, commands: &SyncSender<Command>, watch: &Watch, bell: &OwnedFd) {
     while let Ok(Some((command, _))) = wire::receive(control) {
-        let long = matches!(&command, Command::Exempt(pids) if pids.len() > EXEMPT_MAX);
+        let long = match &command {
+            Command::Exempt(pids) => pids.len() > EXEMPT_MAX,
+            Command::Writers(programs) => programs.len() > WRITERS_MAX,
+            _ => false,
+        };
         if long || commands.send(command).is_err() {
             break;
         }

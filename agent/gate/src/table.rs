@@ -26,6 +26,12 @@ struct Entry {
 pub enum Found {
     /// Judged.
     Verdict(Verdict),
+    /// Not judged as it is now, but refused before its marks changed: a new
+    /// name, other rights. It holds as many bytes as then.
+    Changed {
+        /// The daemon knows of it.
+        asked: bool,
+    },
     /// Not judged; the daemon knows of it.
     Asked,
     /// Not judged, not asked about.
@@ -38,6 +44,9 @@ pub struct Table {
     entries: HashMap<Key, Entry>,
     /// By age; may name entries that are gone.
     ages: VecDeque<Key>,
+    /// The last key of each file, by device and inode, for which a refusal was
+    /// set. At most as many as `entries`.
+    refused: HashMap<(u64, u64), FileKey>,
     /// Whether a verdict for one user was ever set.
     users: bool,
     /// Whether a question for one user was ever noted.
@@ -52,6 +61,7 @@ impl Table {
         Self {
             entries: HashMap::with_capacity(most),
             ages: VecDeque::with_capacity(most),
+            refused: HashMap::new(),
             users: false,
             asked_users: false,
             most,
@@ -78,10 +88,17 @@ impl Table {
         if let Some(verdict) = uid.and_then(|u| verdict(Some(u))).or_else(|| verdict(None)) {
             return Found::Verdict(verdict);
         }
+        // Whoever may not open a file must not be let in by renaming it, which
+        // any owner can do; what is written to it later is another matter.
+        let before = self.refused.get(&(key.dev, key.ino)).filter(|old| **old != key && old.size == key.size);
+        let old = |uid| before.and_then(|before| self.entries.get(&(*before, uid))).and_then(|e| e.verdict);
+        let old = uid.and_then(|u| old(Some(u))).or_else(|| old(None));
+        let refused = old.is_some_and(|(verdict, _)| matches!(verdict, Verdict::Deny { .. }));
         let asked = self.entries.get(&(key, uid)).and_then(|e| e.asked);
-        match asked {
-            Some(at) if now.saturating_duration_since(at) < ASK_AGAIN => Found::Asked,
-            _ => Found::Unknown,
+        match asked.is_some_and(|at| now.saturating_duration_since(at) < ASK_AGAIN) {
+            asked if refused => Found::Changed { asked },
+            true => Found::Asked,
+            false => Found::Unknown,
         }
     }
 
@@ -89,6 +106,13 @@ impl Table {
     pub fn set(&mut self, key: FileKey, uid: Option<u32>, verdict: Verdict, until: Option<Instant>) {
         self.users |= uid.is_some();
         self.entry((key, uid)).verdict = Some((verdict, until));
+        let file = (key.dev, key.ino);
+        if matches!(verdict, Verdict::Deny { .. }) {
+            self.refused.insert(file, key);
+        } else if uid.is_none() && self.refused.get(&file).is_some_and(|old| *old != key) {
+            // Judged as it is now: what was said before is over.
+            self.refused.remove(&file);
+        }
     }
 
     /// Notes that the daemon was asked.
@@ -101,6 +125,7 @@ impl Table {
     /// was asked about.
     pub fn forget(&mut self, key: FileKey) {
         self.entries.remove(&(key, None));
+        self.unrefuse(key);
         // A walk over all, so only where users were told apart.
         if self.users || self.asked_users {
             self.entries.retain(|(k, _), _| *k != key);
@@ -111,8 +136,15 @@ impl Table {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.ages.clear();
+        self.refused.clear();
         self.users = false;
         self.asked_users = false;
+    }
+
+    fn unrefuse(&mut self, key: FileKey) {
+        if self.refused.get(&(key.dev, key.ino)) == Some(&key) {
+            self.refused.remove(&(key.dev, key.ino));
+        }
     }
 
     fn entry(&mut self, key: Key) -> &mut Entry {
@@ -120,6 +152,7 @@ impl Table {
             while self.entries.len() >= self.most {
                 let Some(oldest) = self.ages.pop_front() else { break };
                 self.entries.remove(&oldest);
+                self.unrefuse(oldest.0);
             }
             if self.ages.len() >= self.most {
                 // Names of entries that are gone; rare, and bounded.
@@ -165,6 +198,30 @@ mod tests {
         assert_eq!(table.find(key(2), Some(5), now + second), Found::Asked);
         assert_eq!(table.find(key(2), Some(6), now + second), Found::Unknown);
         assert_eq!(table.find(key(2), Some(5), now + ASK_AGAIN), Found::Unknown);
+    }
+
+    #[test]
+    fn a_refusal_outlives_new_marks_until_the_file_is_judged_again() {
+        let (mut table, now) = (Table::new(100), Instant::now());
+        let renamed = FileKey { ctime_ns: 99, ..key(1) };
+        table.set(key(1), None, DENY, None);
+        table.set(key(1), Some(7), Verdict::Allow, None);
+        assert_eq!(table.find(renamed, None, now), Found::Changed { asked: false });
+        assert_eq!(table.find(renamed, Some(7), now), Found::Unknown, "who was allowed is not refused");
+        table.asked(renamed, None, now);
+        assert_eq!(table.find(renamed, None, now), Found::Changed { asked: true });
+        // Another length is another content: an unknown file.
+        assert_eq!(table.find(FileKey { size: 9, ..renamed }, None, now), Found::Unknown);
+        table.set(renamed, None, Verdict::Allow, None);
+        assert_eq!(table.find(renamed, None, now), Found::Verdict(Verdict::Allow));
+        assert_eq!(table.find(FileKey { ctime_ns: 100, ..key(1) }, None, now), Found::Unknown);
+        table.set(key(2), None, DENY, None);
+        table.forget(key(2));
+        assert_eq!(table.find(FileKey { ctime_ns: 99, ..key(2) }, None, now), Found::Unknown);
+        for i in 10..200 {
+            table.set(key(i), None, DENY, None);
+        }
+        assert!(table.refused.len() <= 100);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Drop for Volume {
 }
 
 fn spawn(start: Start) -> (Gate, Receiver<Notice>) {
-    let mut gate = Gate::spawn(Path::new(PROGRAM), &["__gate".into()], start).unwrap();
+    let gate = Gate::spawn(Path::new(PROGRAM), &["__gate".into()], start).unwrap();
     assert_eq!((gate.ready().marks, gate.ready().errors.as_slice()), (1, &[][..]));
     let notices = gate.notices().unwrap();
     (gate, notices)
@@ -198,18 +198,22 @@ fn files_of_an_approved_writer_open_while_they_are_not_judged() {
     let Some(volume) = Volume::tmpfs() else { return };
     let model = volume.file("checkpoint.pt", b"PK\x03\x04");
     let (gate, _notices) = spawn(Start { unknown: Unknown::Pending, ..volume.start() });
-    let meta = fs::metadata(&model).unwrap();
-    gate.written(meta.dev(), meta.ino(), Duration::from_millis(500)).unwrap();
+    let other = volume.file("other.pt", b"PK\x03\x04");
+    let program = fs::metadata(PROGRAM).unwrap();
+    gate.writers(&[(program.dev(), program.ino())]).unwrap();
     gate.health().unwrap();
+    let cat = |path: &Path| Command::new("cat").arg(path).stderr(Stdio::null()).status().unwrap().success();
+    assert!(!cat(&model), "nobody wrote it yet");
+    // The opener is the approved program.
     assert_eq!(open(&[&model]), [0]);
+    assert!(cat(&model) && !cat(&other));
     OpenOptions::new().append(true).open(&model).unwrap().write_all(b"more").unwrap();
-    assert_eq!(open(&[&model]), [0]);
+    assert!(cat(&model), "whatever its changes");
     gate.set(key(&model), None, DENY, None).unwrap();
+    gate.writers(&[]).unwrap();
     gate.health().unwrap();
     assert_eq!(open(&[&model]), [EPERM], "a refusal stands");
-    gate.forget(key(&model)).unwrap();
-    std::thread::sleep(Duration::from_millis(600));
-    assert_ne!(open(&[&model]), [0], "the time is over");
+    assert_ne!(open(&[&other]), [0], "approved no more");
 }
 
 #[test]

@@ -2,8 +2,11 @@
 //! nobody else sees them and they go with their descriptor.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 // linux/mount.h.
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
@@ -11,6 +14,30 @@ const FSMOUNT_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_SET_STRING: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const OPEN_TREE_CLONE: libc::c_uint = 1;
+
+/// Tells whether anything was mounted or unmounted in this mount namespace
+/// (proc_pid_mountinfo(5)).
+#[derive(Debug)]
+pub struct Changes(File);
+
+impl Changes {
+    /// Counts from now on.
+    ///
+    /// # Errors
+    /// Without `/proc`.
+    pub fn new() -> io::Result<Self> {
+        let changes = Self(File::open("/proc/self/mountinfo")?);
+        let _ = changes.any();
+        Ok(changes)
+    }
+
+    /// Whether there were any since the last time.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(rustix::event::poll(&mut [PollFd::new(&self.0, PollFlags::PRI)], Some(&now)), Ok(n) if n > 0)
+    }
+}
 
 /// Mounts a new file system of `kind` with `options`, attached nowhere.
 ///

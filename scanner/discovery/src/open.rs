@@ -66,10 +66,19 @@ pub(crate) fn glance(file: &File, name: &OsStr) -> io::Result<Glance> {
 }
 
 /// Whether the file at `path` is worth inspecting, by its first and last
-/// bytes. What cannot be opened is not.
+/// bytes. What cannot be opened is not, unless for want of descriptors or
+/// memory: then nobody knows.
 #[must_use]
 pub fn is_candidate(path: &Path) -> bool {
-    let Ok(file) = no_follow(path) else { return false };
+    use rustix::io::Errno;
+    let file = match no_follow(path) {
+        Ok(file) => file,
+        Err(e) => {
+            return [Errno::MFILE, Errno::NFILE, Errno::NOMEM]
+                .iter()
+                .any(|x| e.raw_os_error() == Some(x.raw_os_error()));
+        }
+    };
     regular(&file).is_ok() && matches!(glance(&file, path.file_name().unwrap_or_default()), Ok(Glance::Candidate))
 }
 

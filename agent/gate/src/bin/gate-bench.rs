@@ -3,6 +3,8 @@
 //!
 //! `gate-bench [DIR]` makes the file system under DIR (default: the temporary
 //! directory). `--files N`, `--opens N` and `--rounds N` change the amounts.
+//! `--beside PROGRAM` measures another listener, too: PROGRAM is run with the
+//! folder and an empty one, and says "Starting to listen" on standard error.
 //! It is also its own gate and its own opener, and those of the tests.
 
 #[cfg(target_os = "linux")]
@@ -20,11 +22,11 @@ fn main() -> std::process::ExitCode {
 mod linux {
     use std::ffi::OsString;
     use std::fs::File;
-    use std::io::{self, Write};
+    use std::io::{self, BufRead, BufReader, Write};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::path::{Path, PathBuf};
-    use std::process::{Command, ExitCode};
+    use std::process::{Child, Command, ExitCode, Stdio};
     use std::time::Instant;
 
     use weighbridge_gate::{Gate, Start};
@@ -119,9 +121,17 @@ mod linux {
         let program = std::env::current_exe()?;
         let run = |opens: usize| opener(&program, &dir, files, opens);
         run(files)?;
+        let peer = args.iter().position(|a| a == "--beside").and_then(|at| args.get(at + 1));
         let (mut open, mut gated, mut first) = (Vec::new(), Vec::new(), Vec::new());
+        let mut beside = Vec::new();
         for _ in 0..rounds {
             open.push(run(opens)?);
+            if let Some(peer) = peer {
+                let peer = Peer::start(Path::new(peer), &dir)?;
+                run(files)?;
+                beside.push(run(opens)?);
+                drop(peer);
+            }
             let gate =
                 Gate::spawn(&program, &["__gate".into()], Start::new(vec![dir.clone()])).map_err(io::Error::other)?;
             first.push(run(files)?);
@@ -133,19 +143,56 @@ mod linux {
             );
         }
         let [open, gated, first] = [open, gated, first].map(median);
-        let ratio = |at: usize| match (gated.get(at), open.get(at)) {
+        let ratio = |of: &[u64], at: usize| match (of.get(at), open.get(at)) {
             (Some(a), Some(b)) => (precise(*a) / precise((*b).max(1)) * 100.0).round() / 100.0,
             _ => f64::NAN,
         };
-        let report = serde_json::json!({
+        let mut report = serde_json::json!({
             "file_system": volume.kind, "files": files, "opens": opens, "rounds": rounds,
             "unmarked_ns": { "p50": open.first(), "p99": open.get(1), "p999": open.get(2) },
             "gated_ns": { "p50": gated.first(), "p99": gated.get(1), "p999": gated.get(2) },
             "first_ns": { "p50": first.first(), "p99": first.get(1), "p999": first.get(2) },
-            "ratio": { "p50": ratio(0), "p99": ratio(1), "p999": ratio(2) },
+            "ratio": { "p50": ratio(&gated, 0), "p99": ratio(&gated, 1), "p999": ratio(&gated, 2) },
         });
+        if let (false, Some(report)) = (beside.is_empty(), report.as_object_mut()) {
+            let beside = median(beside);
+            let ns = serde_json::json!({ "p50": beside.first(), "p99": beside.get(1), "p999": beside.get(2) });
+            report.insert("beside_ns".to_owned(), ns);
+            let ratios = [0, 1, 2].map(|at| ratio(&beside, at));
+            report.insert("beside_ratio".to_owned(), serde_json::json!(ratios));
+        }
         println!("{report:#}");
         Ok(())
+    }
+
+    /// Another program that answers permission events.
+    struct Peer {
+        process: Child,
+        scratch: PathBuf,
+    }
+
+    impl Peer {
+        fn start(program: &Path, dir: &Path) -> io::Result<Self> {
+            let scratch = dir.with_extension("peer");
+            std::fs::create_dir_all(&scratch)?;
+            let mut process = Command::new(program).arg(dir).arg(&scratch).stderr(Stdio::piped()).spawn()?;
+            let said = BufReader::new(process.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
+            let peer = Self { process, scratch };
+            let mut lines = said.lines();
+            let listens = lines.any(|line| line.is_ok_and(|line| line.contains("Starting to listen")));
+            // It must not wait for us to read what it says.
+            std::thread::spawn(move || lines.for_each(drop));
+            if listens { Ok(peer) } else { Err(io::Error::other("the other listener did not start")) }
+        }
+    }
+
+    impl Drop for Peer {
+        fn drop(&mut self) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+            let _ = Command::new("umount").arg("-l").arg(&self.scratch).output();
+            let _ = std::fs::remove_dir(&self.scratch);
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nanoseconds of an open are far below 2^52")]

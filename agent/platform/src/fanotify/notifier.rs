@@ -158,9 +158,14 @@ impl<'b> Resolver<'_, 'b> {
         let Some(dir) = noted.dir.filter(|d| !d.name.is_empty() && d.name != b"." && d.name != b"..") else {
             return Vec::new();
         };
-        let Some(parent) = self.directory(dir) else {
-            self.unresolved = self.unresolved.saturating_add(1);
-            return Vec::new();
+        let parent = match self.directory(dir) {
+            Ok(Some(parent)) => parent,
+            Ok(None) => {
+                self.unresolved = self.unresolved.saturating_add(1);
+                return Vec::new();
+            }
+            // What the kernel said is lost: no descriptors, no memory.
+            Err(_) => return vec![Change { path: PathBuf::new(), kind: Kind::Overflow, pid, directory: false }],
         };
         let path = parent.join(OsString::from_vec(dir.name.to_vec()));
         let directory = noted.mask & libc::FAN_ONDIR != 0;
@@ -178,20 +183,24 @@ impl<'b> Resolver<'_, 'b> {
         changes
     }
 
-    fn directory(&mut self, dir: DirName<'b>) -> Option<PathBuf> {
+    /// None for one that is gone.
+    fn directory(&mut self, dir: DirName<'b>) -> io::Result<Option<PathBuf>> {
         if let Some((fsid, handle, path)) = &self.last
             && (*fsid, *handle) == (dir.fsid, dir.handle)
         {
-            return path.clone();
+            return Ok(path.clone());
         }
-        let path = self.resolve(dir);
+        let path = match self.resolve(dir) {
+            Err(e) if e.raw_os_error() == Some(libc::ESTALE) || e.kind() == io::ErrorKind::InvalidData => None,
+            other => other?,
+        };
         self.last = Some((dir.fsid, dir.handle, path.clone()));
-        path
+        Ok(path)
     }
 
-    fn resolve(&self, dir: DirName<'b>) -> Option<PathBuf> {
-        let (_, _, mount) = self.mounts.iter().find(|(fsid, _, _)| *fsid == dir.fsid)?;
-        let open = handle::open_directory(mount.as_fd(), dir.kind, dir.handle).ok()?;
-        handle::path_of(open.as_fd()).ok()?
+    fn resolve(&self, dir: DirName<'b>) -> io::Result<Option<PathBuf>> {
+        let Some((_, _, mount)) = self.mounts.iter().find(|(fsid, _, _)| *fsid == dir.fsid) else { return Ok(None) };
+        let open = handle::open_directory(mount.as_fd(), dir.kind, dir.handle)?;
+        handle::path_of(open.as_fd())
     }
 }

@@ -8,11 +8,11 @@ mod status;
 mod why;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
-use weighbridge_daemon::Question;
+use weighbridge_daemon::{Question, RawPath};
 
 use crate::cli::ListFormat;
 use crate::exit::Failure;
@@ -23,6 +23,17 @@ pub use quarantine::{QuarantineCommand, run as quarantine};
 pub use request::{RequestOptions, run as request};
 pub use status::{StatusOptions, run as status};
 pub use why::{WhyOptions, run as why};
+
+/// `file` without symbolic links, followed with the rights of whoever asks. Of
+/// a file that is gone, into quarantine perhaps, its folder.
+fn resolved(file: &Path) -> RawPath {
+    let whole = || file.canonicalize().ok();
+    let folder = || {
+        let folder = file.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p })?;
+        Some(folder.canonicalize().ok()?.join(file.file_name()?))
+    };
+    RawPath::of(&whole().or_else(folder).unwrap_or_else(|| file.to_path_buf()))
+}
 
 /// Where the daemon listens, and how to write its answer.
 #[derive(Debug, Clone, Args)]

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use weighbridge_daemon::{Question, RawPath};
+use weighbridge_daemon::Question;
 
 use super::{Daemon, text};
 use crate::exit::{Failure, Outcome};
@@ -20,7 +20,7 @@ pub struct RequestOptions {
 }
 
 pub fn run(options: &RequestOptions) -> Result<Outcome, Failure> {
-    let question = Question::Request { path: RawPath::of(&options.file), reason: options.reason.clone() };
+    let question = Question::Request { path: super::resolved(&options.file), reason: options.reason.clone() };
     let answer = options.daemon.ask(&question)?;
     options.daemon.show(&answer, |out, answer| {
         writeln!(

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
-use weighbridge_daemon::{Question, RawPath};
+use weighbridge_daemon::Question;
 use weighbridge_policy::Action;
 
 use super::{Daemon, list, number, text};
@@ -24,7 +24,7 @@ pub struct WhyOptions {
 }
 
 pub fn run(options: &WhyOptions) -> Result<Outcome, Failure> {
-    let question = Question::Why { path: RawPath::of(&options.file), action: options.action };
+    let question = Question::Why { path: super::resolved(&options.file), action: options.action };
     let answer = options.daemon.ask(&question)?;
     options.daemon.show(&answer, print)?;
     let denied = answer.pointer("/explanation/decision/effect").is_none_or(|effect| effect == "deny");
