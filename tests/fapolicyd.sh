@@ -7,12 +7,15 @@
 # /var/lib and /run is seen here alone. SCRATCH is an empty folder.
 set -eu
 unpacked=$1 folder=$2 scratch=$3
-mount -t tmpfs none "$scratch"
-mkdir "$scratch/etc" "$scratch/etc.work" "$scratch/lib" "$scratch/lib.work"
-mount -t overlay -o "lowerdir=/etc,upperdir=$scratch/etc,workdir=$scratch/etc.work" none /etc
-mount -t overlay -o "lowerdir=/var/lib,upperdir=$scratch/lib,workdir=$scratch/lib.work" none /var/lib
-mount -t tmpfs none /run
-mkdir -p /etc/fapolicyd/rules.d /etc/fapolicyd/trust.d /var/lib/fapolicyd /run/fapolicyd
+# Again in the same namespace: it is all there.
+if [ ! -e /etc/fapolicyd/compiled.rules ]; then
+    mount -t tmpfs none "$scratch"
+    mkdir "$scratch/etc" "$scratch/etc.work" "$scratch/lib" "$scratch/lib.work"
+    mount -t overlay -o "lowerdir=/etc,upperdir=$scratch/etc,workdir=$scratch/etc.work" none /etc
+    mount -t overlay -o "lowerdir=/var/lib,upperdir=$scratch/lib,workdir=$scratch/lib.work" none /var/lib
+    mount -t tmpfs none /run
+    mkdir -p /etc/fapolicyd/rules.d /etc/fapolicyd/trust.d /var/lib/fapolicyd /run/fapolicyd
+fi
 kind=$(stat --file-system --format %T "$folder")
 [ "$kind" != ext2/ext3 ] || kind=ext4
 sed -e "s/^watch_fs.*/watch_fs = $kind/" \

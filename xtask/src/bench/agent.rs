@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use sha2::Digest;
 use super::files;
 use super::measure::{best, program};
 use crate::run::{Result, run as run_shown, target, weighbridge};
+use crate::{debian, test};
 
 /// Size of the model that is dropped, bytes.
 const MODEL_BYTES: u64 = 1 << 30;
@@ -29,8 +31,10 @@ pub fn run(options: &Options) -> Result {
     let ours = weighbridge("release")?;
     let data = target().join("bench");
     run_shown("cargo", &["build", "--quiet", "--release", "--workspace", "--bins"])?;
-    println!("open() of files that are no models, without and under the gate:");
-    run_shown(&target().join("release/gate-bench").display().to_string(), &[])?;
+    println!(
+        "open() of files that are no models, without and under the gate, and under fapolicyd where it can be had:"
+    );
+    opens()?;
     unchanged(options, &ours, &data)?;
     let folder = data.join("agent");
     let _ = fs::remove_dir_all(&folder);
@@ -38,6 +42,26 @@ pub fn run(options: &Options) -> Result {
     let daemon = Daemon::start(&ours, &folder)?;
     dropped(options, &daemon)?;
     idle(options, &daemon)
+}
+
+/// In a mount namespace of its own, so that the other listener asks nobody
+/// else. What it lets through it lets through without a look at its trust.
+fn opens() -> Result {
+    let bench = target().join("release/gate-bench").display().to_string();
+    let peer = match debian::with("fapolicyd", test::FAPOLICYD) {
+        Ok(unpacked) => unpacked,
+        Err(e) => {
+            println!("fapolicyd cannot be had: {e}");
+            return run_shown(&bench, &[]);
+        }
+    };
+    let start = target().join("bench/fapolicyd");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fapolicyd.sh");
+    let text = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", script.display(), peer.display());
+    fs::create_dir_all(target().join("bench")).and_then(|()| fs::write(&start, text)).map_err(|e| e.to_string())?;
+    fs::set_permissions(&start, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+    let start = start.display().to_string();
+    run_shown("unshare", &["--mount", "--propagation", "private", "--", &bench, "--beside", &start])
 }
 
 /// A sweep over files that have not changed, beside `find`.
