@@ -10,9 +10,20 @@
 //! on the instruction set nor on how many rows are computed together.
 
 mod error;
+mod lanes;
 pub mod layout;
+mod math;
+mod memory;
+mod pool;
+mod product;
+mod scratch;
 #[cfg(test)]
 mod testing;
 
 pub use error::KernelError;
+pub use lanes::Isa;
 pub use layout::Layout;
+pub use memory::{Memory, read};
+pub use pool::Pool;
+pub use product::{Activation, Finish, Weights, gated_feed_forward, matmul};
+pub use scratch::Scratch;
