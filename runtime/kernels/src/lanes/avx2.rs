@@ -39,6 +39,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type W = I;
     const TILE: usize = 4;
     const TILE_HALF: usize = 2;
+    const QUERIES: usize = 2;
 
     lanes! {
         fn splat(a: f32) -> F { (_mm256_set1_ps(a), _mm256_set1_ps(a)) }

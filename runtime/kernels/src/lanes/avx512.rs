@@ -15,6 +15,7 @@ impl Lanes for Avx512 {
     type W = I;
     const TILE: usize = 16;
     const TILE_HALF: usize = 8;
+    const QUERIES: usize = 8;
 
     lanes! {
         fn splat(a: f32) -> F { _mm512_set1_ps(a) }

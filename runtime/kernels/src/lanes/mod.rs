@@ -38,6 +38,8 @@ pub(crate) trait Lanes {
     const TILE: usize;
     /// Rows computed together by half-precision products.
     const TILE_HALF: usize;
+    /// Queries computed together by attention.
+    const QUERIES: usize;
 
     unsafe fn splat(a: f32) -> Self::F;
     /// Reads 16 f32.

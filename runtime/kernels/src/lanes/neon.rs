@@ -54,6 +54,7 @@ impl<const DOT: bool> Lanes for Neon<DOT> {
     type W = W;
     const TILE: usize = 4;
     const TILE_HALF: usize = 2;
+    const QUERIES: usize = 2;
 
     lanes! {
         fn splat(a: f32) -> F { [vdupq_n_f32(a); 4] }

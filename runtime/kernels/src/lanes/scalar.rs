@@ -30,6 +30,7 @@ impl Lanes for Scalar {
     type W = [i8; 64];
     const TILE: usize = 4;
     const TILE_HALF: usize = 4;
+    const QUERIES: usize = 2;
 
     lanes! {
         fn splat(a: f32) -> F { [a; 16] }
