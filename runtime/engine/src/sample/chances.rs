@@ -15,9 +15,9 @@ pub struct Chances {
 #[must_use]
 pub fn chances(logits: &[f32], drawn: u32, count: usize) -> Chances {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    // A logarithm of at most a few millions: fits.
     let norm = f64::from(top) + select::total(logits, top, 1.0).ln();
     // Wire JSON has no infinities.
+    #[expect(clippy::cast_possible_truncation, reason = "the difference of two logits' size")]
     let of = |logit: f32| ((f64::from(logit) - norm) as f32).max(-9999.0);
     let mut likeliest = Vec::new();
     if count > 0 {

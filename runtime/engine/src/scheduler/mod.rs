@@ -127,9 +127,10 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
             return;
         }
         self.waiting.retain(|sequence| sequence.request != id);
-        let (gone, kept) = std::mem::take(&mut self.running).into_iter().partition(|one| one.request == id);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(|one| one.request == id);
         self.running = kept;
-        for mut sequence in Vec::<Sequence>::from(gone) {
+        for mut sequence in gone {
             self.release(&mut sequence);
         }
     }
@@ -306,5 +307,7 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
     }
 }
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
     }
     let tokens: Vec<(Token<'_>, Span)> = tokenize(source, false, syntax()?)
         .collect::<Result<_, _>>()
-        .map_err(|error| crate::failure::said(error))?;
+        .map_err(crate::failure::said)?;
     let mut edits = Edits::default();
     for place in 0..tokens.len() {
         let Some((token, _)) = tokens.get(place) else { break };
@@ -41,12 +41,10 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
                 edits.insert(end(&tokens, place.checked_sub(1)), "|_n");
                 edits.insert(end(&tokens, Some(operand(&tokens, place + 1))), "|_n");
             }
-            Token::BracketOpen if follows_value(before(&tokens, place)) => {
-                if slices(&tokens, place) {
-                    edits.insert(end(&tokens, place.checked_sub(1)), "|_b");
-                }
+            Token::BracketOpen if follows_value(before(&tokens, place)) && slices(&tokens, place) => {
+                edits.insert(end(&tokens, place.checked_sub(1)), "|_b");
             }
-            Token::BracketOpen | Token::BraceOpen => {
+            Token::BracketOpen | Token::BraceOpen if !follows_value(before(&tokens, place)) => {
                 edits.insert(end(&tokens, Some(closing(&tokens, place))), "|_b");
             }
             Token::Ident(name) if matches!(before(&tokens, place), Some(Token::BlockStart)) => {

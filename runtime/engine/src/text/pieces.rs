@@ -63,10 +63,6 @@ impl Pieces {
         Some(pieces)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     pub(crate) fn bytes(&self, token: u32) -> &[u8] {
         let token = token as usize;
         let first = token.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
