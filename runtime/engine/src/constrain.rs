@@ -12,7 +12,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 use weighbridge_inference_wire::{Constraint, Failure, FailureKind};
 
-use crate::failure::{failed, guarded, invalid, model, said};
+use crate::failure::{failed, guarded, invalid, said};
 use crate::text::Text;
 
 /// Largest schema, expression or grammar.
@@ -135,11 +135,11 @@ impl Grammar {
     /// complete and nothing can follow.
     ///
     /// # Errors
-    /// The token was not allowed.
+    /// The token was not allowed, or limits were met.
     pub fn accept(&mut self, token: u32) -> Result<bool, Failure> {
-        self.matcher
-            .consume_token(token)
-            .map_err(|why| model(format!("the answer left its constraint: {}", said(why))))?;
+        self.matcher.consume_token(token).map_err(|why| {
+            invalid(FIELD, format!("the answer cannot follow the constraint any further; simplify it: {}", said(why)))
+        })?;
         Ok(self.matcher.is_stopped())
     }
 }

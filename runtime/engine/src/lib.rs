@@ -29,6 +29,7 @@ pub mod tools;
 
 pub use answer::Answer;
 pub use constrain::Grammars;
+pub use embedding::{Embedder, TensorModel};
 
 pub use model::{Batch, LanguageModel, Segment, Shape, StepError};
 pub use prepare::{Prepare, Prepared};

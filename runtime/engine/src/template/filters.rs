@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters, functions};
 use serde_json::Value as Json;
 
-use super::meter::{charge, charge_value};
+use super::meter::{charge, charge_length, charge_value};
 
 /// Deepest JSON written.
 const JSON_DEPTH_MAX: usize = 128;
@@ -50,6 +50,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     counted(environment, "e", Value::from_function(filters::escape));
 
     environment.add_filter("_b", |value: Value| charge_value(&value).map(|()| value));
+    environment.add_filter("_s", |value: Value| charge_length(&value).map(|()| value));
     environment.add_filter("_n", |value: Value| {
         if value.is_number() { Ok(value) } else { Err(wrong("only numbers are multiplied in a chat template")) }
     });
@@ -70,7 +71,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 
 /// `filter` with its input counted; its output is no larger but for a factor.
 fn counted(environment: &mut Environment<'static>, name: &'static str, filter: Value) {
-    environment.add_filter(name, move |state: &mut State, args: Rest<Value>| -> Result<Value, Error> {
+    environment.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+        let args = args.into_values();
         if let Some(input) = args.first() {
             charge_value(input)?;
         }

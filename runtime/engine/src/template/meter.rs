@@ -46,6 +46,14 @@ pub(super) fn charge_value(value: &Value) -> Result<(), Error> {
     charge_below(value, DEPTH_MAX)
 }
 
+/// Counts the references a copy of `value` holds, or its bytes.
+pub(super) fn charge_length(value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) => charge(text.len() + 8),
+        None => charge(value.len().unwrap_or(0).saturating_mul(16) + 16),
+    }
+}
+
 fn charge_below(value: &Value, depth: usize) -> Result<(), Error> {
     if let Some(text) = value.as_str() {
         return charge(text.len() + 8);

@@ -1,7 +1,8 @@
 //! Puts counting filters into a template's source.
 //!
 //! `a ~ b` becomes `a|_b ~ b|_b`: `_b` counts and returns its value. So with
-//! `+`, slices, lists and dictionaries; operands of `*` must be numbers (`_n`).
+//! lists and dictionaries; `+` and slices copy references and are counted by
+//! their length (`_s`); operands of `*` must be numbers (`_n`).
 //! Long plain text gets a `{{_c(length)}}` inside. The names cannot harm: a
 //! template that calls them itself only counts more.
 
@@ -14,6 +15,11 @@ use minijinja::syntax::SyntaxConfig;
 const PLAIN_BYTES_MAX: usize = 64;
 /// Longest white space; it cannot be counted from inside.
 const SPACE_BYTES_MAX: usize = 512;
+
+/// Most tokens of one expression; the compiler recurses along it.
+const EXPRESSION_TOKENS_MAX: usize = 800;
+/// Most `elif` of one template, for the same reason.
+const BRANCHES_MAX: usize = 400;
 
 /// The syntax that Hugging Face transformers reads templates with.
 pub(super) fn syntax() -> Result<SyntaxConfig, String> {
@@ -28,24 +34,24 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
     let tokens: Vec<(Token<'_>, Span)> = tokenize(source, false, syntax()?)
         .collect::<Result<_, _>>()
         .map_err(crate::failure::said)?;
+    check(&tokens)?;
     let mut edits = Edits::default();
     for place in 0..tokens.len() {
         let Some((token, _)) = tokens.get(place) else { break };
         match token {
             Token::TemplateData(text) => plain(source, text, &mut edits)?,
-            Token::Tilde | Token::Plus => {
-                edits.insert(end(&tokens, place.checked_sub(1)), "|_b");
-                edits.insert(end(&tokens, Some(operand(&tokens, place + 1))), "|_b");
-            }
+            Token::Tilde => edits.operands(&tokens, place, "|_b"),
+            Token::Plus => edits.operands(&tokens, place, "|_s"),
             Token::Mul if !matches!(before(&tokens, place), Some(Token::ParenOpen | Token::Comma)) => {
-                edits.insert(end(&tokens, place.checked_sub(1)), "|_n");
-                edits.insert(end(&tokens, Some(operand(&tokens, place + 1))), "|_n");
+                edits.operands(&tokens, place, "|_n");
             }
-            Token::BracketOpen if follows_value(before(&tokens, place)) && slices(&tokens, place) => {
-                edits.insert(end(&tokens, place.checked_sub(1)), "|_b");
+            Token::BracketOpen if follows_value(before(&tokens, place)) => {
+                if slices(&tokens, place) {
+                    edits.wrap(&tokens, base(&tokens, place), place - 1, "|_s)");
+                }
             }
-            Token::BracketOpen | Token::BraceOpen if !follows_value(before(&tokens, place)) => {
-                edits.insert(end(&tokens, Some(closing(&tokens, place))), "|_b");
+            Token::BracketOpen | Token::BraceOpen => {
+                edits.wrap(&tokens, place, closing(&tokens, place), "|_b)");
             }
             Token::Ident(name) if matches!(before(&tokens, place), Some(Token::BlockStart)) => {
                 let other = match *name {
@@ -54,7 +60,8 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
                     _ => continue,
                 };
                 if let Some((_, span)) = tokens.get(place) {
-                    edits.replace(span.start_offset as usize, name.len(), other);
+                    let edit = edits.at(span.start_offset as usize);
+                    (edit.text, edit.drops) = (other.to_owned(), name.len());
                 }
             }
             _ => {}
@@ -63,30 +70,70 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
     Ok(edits.apply(source))
 }
 
-/// By place: bytes left out there, text put in.
+/// Refuses what would make the compiler use up its stack.
+fn check(tokens: &[(Token<'_>, Span)]) -> Result<(), String> {
+    let (mut length, mut branches) = (0, 0);
+    for (token, _) in tokens {
+        length += 1;
+        match token {
+            Token::VariableStart | Token::BlockStart | Token::TemplateData(_) => length = 0,
+            Token::Ident("elif") => branches += 1,
+            _ => {}
+        }
+        if length > EXPRESSION_TOKENS_MAX || branches > BRANCHES_MAX {
+            return Err("an expression or a chain of branches in it is too long".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Changes by place in the source.
 #[derive(Default)]
-struct Edits(BTreeMap<usize, (usize, String)>);
+struct Edits(BTreeMap<usize, Edit>);
+
+/// What is put in at one place, in this order, before so many bytes left out.
+#[derive(Default)]
+struct Edit {
+    closes: String,
+    filters: String,
+    opens: String,
+    text: String,
+    drops: usize,
+}
 
 impl Edits {
-    fn insert(&mut self, at: Option<usize>, text: &str) {
-        let Some(at) = at else { return };
-        let (_, there) = self.0.entry(at).or_default();
-        if !there.contains(text) {
-            there.push_str(text);
+    fn at(&mut self, place: usize) -> &mut Edit {
+        self.0.entry(place).or_default()
+    }
+
+    /// Filters both operands of the operator at `place`.
+    fn operands(&mut self, tokens: &[(Token<'_>, Span)], place: usize, filter: &str) {
+        for operand in [place.checked_sub(1), Some(operand(tokens, place + 1))] {
+            let Some(end) = operand.and_then(|last| tokens.get(last)).map(|(_, span)| span.end_offset) else { continue };
+            let filters = &mut self.at(end as usize).filters;
+            if !filters.contains(filter) {
+                filters.push_str(filter);
+            }
         }
     }
 
-    fn replace(&mut self, at: usize, length: usize, text: &str) {
-        self.0.insert(at, (length, text.to_owned()));
+    /// Puts the tokens from `first` to `last` in parentheses and filters them.
+    fn wrap(&mut self, tokens: &[(Token<'_>, Span)], first: usize, last: usize, closes: &str) {
+        if let (Some((_, first)), Some((_, last))) = (tokens.get(first), tokens.get(last)) {
+            self.at(first.start_offset as usize).opens.push('(');
+            self.at(last.end_offset as usize).closes.push_str(closes);
+        }
     }
 
     fn apply(&self, source: &str) -> String {
         let mut made = String::with_capacity(source.len() * 2);
         let mut from = 0;
-        for (&at, (length, text)) in &self.0 {
+        for (&at, edit) in &self.0 {
             made.push_str(source.get(from..at).unwrap_or_default());
-            made.push_str(text);
-            from = at + length;
+            for part in [&edit.closes, &edit.filters, &edit.opens, &edit.text] {
+                made.push_str(part);
+            }
+            from = at + edit.drops;
         }
         made.push_str(source.get(from..).unwrap_or_default());
         made
@@ -107,17 +154,14 @@ fn plain(source: &str, text: &str, edits: &mut Edits) -> Result<(), String> {
         };
     };
     // Where the text lies in the source it was cut from.
-    let offset = (text.as_ptr() as usize).checked_sub(source.as_ptr() as usize);
-    edits.insert(offset.map(|offset| offset + at + character.len_utf8()), &format!("{{{{_c({})}}}}", text.len()));
+    if let Some(offset) = (text.as_ptr() as usize).checked_sub(source.as_ptr() as usize) {
+        edits.at(offset + at + character.len_utf8()).text = format!("{{{{_c({})}}}}", text.len());
+    }
     Ok(())
 }
 
 fn before<'t, 's>(tokens: &'t [(Token<'s>, Span)], place: usize) -> Option<&'t Token<'s>> {
     tokens.get(place.checked_sub(1)?).map(|(token, _)| token)
-}
-
-fn end(tokens: &[(Token<'_>, Span)], place: Option<usize>) -> Option<usize> {
-    tokens.get(place?).map(|(_, span)| span.end_offset as usize)
 }
 
 /// Whether a bracket after this token looks something up.
@@ -146,6 +190,43 @@ fn closing(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
         }
     }
     place
+}
+
+/// Place of the bracket that opens what closes at `place`.
+fn opening(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
+    let mut open = 0usize;
+    for at in (0..=place).rev() {
+        match tokens.get(at).map(|(token, _)| token) {
+            Some(Token::ParenClose | Token::BracketClose | Token::BraceClose) => open += 1,
+            Some(Token::ParenOpen | Token::BracketOpen | Token::BraceOpen) => {
+                open = open.saturating_sub(1);
+                if open == 0 {
+                    return at;
+                }
+            }
+            _ => {}
+        }
+    }
+    place
+}
+
+/// Place of the first token of what the bracket at `place` looks into.
+fn base(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
+    let mut last = place.saturating_sub(1);
+    loop {
+        let token = tokens.get(last).map(|(token, _)| token);
+        if matches!(token, Some(Token::ParenClose | Token::BracketClose | Token::BraceClose)) {
+            let open = opening(tokens, last);
+            if open == 0 || open == last || !follows_value(before(tokens, open)) {
+                return open;
+            }
+            last = open - 1;
+        } else if last >= 2 && matches!(before(tokens, last), Some(Token::Dot)) {
+            last -= 2;
+        } else {
+            return last;
+        }
+    }
 }
 
 /// Whether the brackets at `place` cut a slice.

@@ -245,11 +245,11 @@ fn constructs_that_templates_use() {
     assert_eq!(said("{{ messages | map(attribute='role') | join(', ') }}"), "system, user, assistant, user");
     assert_eq!(said("{{ (messages | selectattr('role', 'equalto', 'user') | list)[-1].content }}"), "Bye");
     assert_eq!(said("{{ 'yes' if messages[-1].content is defined and messages | length > 2 else 'no' }}"), "yes");
-    assert_eq!(said("{{ missing }}{{ missing is defined }}{{ none is none }}"), "falsetrue");
-    assert_eq!(said("{% set x = [] %}{% set x = x + ['a'] %}{{ x[0] ~ 1 + 2 }}"), "a3".replace("a3", "a12"));
+    assert_eq!(said("{{ missing }}{{ missing is defined }}{{ none is none }}"), "FalseTrue");
+    assert_eq!(said("{% set x = [] %}{% set x = x + ['a'] %}{{ x[0] ~ (1 + 2) }}"), "a3");
     assert_eq!(said("{{ 'abc'[1:] ~ 'abc'[:-1] ~ ('a' if 1 else 'b') ~ 'x'|upper }}"), "bcabX");
     assert_eq!(said("  {% if true %}\n  kept\n  {% endif %}\nend"), "  kept\nend");
-    assert_eq!(said("{{ 2 * 3 + 1 }}{{ 'a' in 'cab' and 'x' not in ['y'] }}{{ 'a-b'.replace('-', '+') }}"), "7truea+b");
+    assert_eq!(said("{{ 2 * 3 + 1 }}{{ 'a' in 'cab' and 'x' not in ['y'] }}{{ 'a-b'.replace('-', '+') }}"), "7Truea+b");
     assert_eq!(said("{{ 'one\ntwo' | indent(2) }}|{{ 'x' | default('y') }}{{ nothing | default('y') }}"), "one\n  two|xy");
     let long = "long plain text that is counted, with {curly} braces and 'quotes' in it, twice over.";
     assert_eq!(said(&format!("  {long}\n{{% if true %}}\n   {long}  {{%- endif %}}")), format!("  {long}\n   {long}"));
@@ -267,8 +267,8 @@ fn bombs_end_in_time_and_memory() {
         doubling.replace("OP", "ns.x.replace('x', 'xx')"),
         doubling.replace("OP", "[ns.x, ns.x] | join"),
         doubling.replace("OP", "ns.x.join([ns.x, ns.x, ns.x])"),
+        doubling.replace("OP", "(ns.x + 'y')[0:] + ns.x[1:] + ns.x"),
         doubling.replace("OP", "'%s%s' | format(ns.x, ns.x)"),
-        doubling.replace("OP", "ns.x | list | join(ns.x)"),
         doubling.replace("OP", "(ns.x ~ ns.x)[0:]"),
         "{{ 'x' * 100000000 }}".to_owned(),
         "{{ ['x'] * 100000000 }}".to_owned(),
@@ -287,6 +287,10 @@ fn bombs_end_in_time_and_memory() {
         "{{ strftime_now('%0999999999d') }}".to_owned(),
         format!("{}1{}", "{{ (".repeat(1), "(".repeat(50_000)),
         "{% if x %}".repeat(5_000),
+        "{% if x %}".to_owned() + &"{% elif y %}".repeat(9_000) + "{% endif %}",
+        "{% if x %}".repeat(5_000) + &"{% endif %}".repeat(5_000),
+        "{{ x".to_owned() + &" ~ x".repeat(30_000) + " }}",
+        "{{ x".to_owned() + &"|trim".repeat(20_000) + " }}",
         "{{ ".to_owned() + &"not ".repeat(30_000) + "x }}",
         "{{ a".to_owned() + &".b".repeat(30_000) + " }}",
         "{% raw %}".to_owned() + &"x".repeat(1000) + "{% endraw %}",
@@ -325,5 +329,5 @@ fn json_of_a_tool_keeps_its_order() {
     assert_eq!(said, "{\"zeta\": 1, \"alpha\": 2, \"mid\": {\"y\": [], \"b\": {}}}");
     assert_eq!(serde_json::from_str::<Json>(&said).unwrap()["mid"]["y"], json!([]));
     wanted.tool_choice = ToolChoice::None;
-    assert_eq!(render("{{ tools is none }}", &wanted), "true");
+    assert_eq!(render("{{ tools is none }}", &wanted), "True");
 }

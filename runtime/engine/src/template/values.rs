@@ -27,7 +27,7 @@ pub(super) fn context(chat: &Chat, text: &Text) -> (Value, usize) {
     for (name, token) in [("bos_token", text.leading()), ("eos_token", text.ending())] {
         variables.insert(name.to_owned(), token.unwrap_or_default().into());
     }
-    (variables.into_iter().collect(), bytes)
+    (Value::from_pairs(variables), bytes)
 }
 
 fn message(message: &Message) -> Json {
@@ -69,13 +69,10 @@ fn guarded(json: &Json, text: &Text, bytes: &mut usize) -> Value {
             Value::from(text.guard(inner))
         }
         Json::Array(items) => Value::from(items.iter().map(|item| guarded(item, text, bytes)).collect::<Vec<_>>()),
-        Json::Object(fields) => fields
-            .iter()
-            .map(|(name, field)| {
-                *bytes += name.len();
-                (text.guard(name), guarded(field, text, bytes))
-            })
-            .collect::<Value>(),
+        Json::Object(fields) => Value::from_pairs(fields.iter().map(|(name, field)| {
+            *bytes += name.len();
+            (text.guard(name), guarded(field, text, bytes))
+        })),
         Json::Null => Value::from(()),
         Json::Bool(flag) => Value::from(*flag),
         Json::Number(number) => number

@@ -49,6 +49,7 @@ pub struct Text {
     tokenizer: Tokenizer,
     pieces: Option<Pieces>,
     longest: usize,
+    trailing: usize,
     specials: Vec<String>,
     special_firsts: Vec<char>,
     ends: Vec<u32>,
@@ -87,10 +88,11 @@ impl Text {
         let mut special_firsts: Vec<char> = specials.iter().filter_map(|special| special.chars().next()).collect();
         special_firsts.sort_unstable();
         special_firsts.dedup();
-        let text = Self {
+        let mut text = Self {
             tokenizer,
             pieces,
             longest,
+            trailing: 0,
             specials,
             special_firsts,
             ends: settings.ends,
@@ -100,7 +102,15 @@ impl Text {
             sampling: settings.sampling,
         };
         text.probe()?;
+        text.trailing = text.count_trailing()?;
         Ok(text)
+    }
+
+    /// How many tokens follow the last of a text's own.
+    fn count_trailing(&self) -> Result<usize, Failure> {
+        let (bare, wrapped) = (self.encode("a", false)?, self.encode("a", true)?);
+        let before = wrapped.windows(bare.len().max(1)).position(|window| window == bare).unwrap_or(0);
+        Ok(wrapped.len().saturating_sub(before + bare.len()))
     }
 
     /// Refuses a tokenizer that is slow on simple text.
@@ -151,7 +161,7 @@ impl Text {
     /// # Errors
     /// [`FailureKind::TooLong`] with the numbers.
     pub fn check_bytes(&self, bytes: usize, context_length: usize) -> Result<(), Failure> {
-        let most = context_length.saturating_mul(self.longest);
+        let most = self.bytes_of(context_length);
         if bytes <= most {
             return Ok(());
         }
@@ -162,6 +172,16 @@ impl Text {
                  shorten it"
             ),
         ))
+    }
+
+    /// Most bytes that [`Text::check_bytes`] lets pass.
+    pub(crate) fn bytes_of(&self, context_length: usize) -> usize {
+        context_length.saturating_mul(self.longest)
+    }
+
+    /// Tokens that the model wants behind every text.
+    pub(crate) fn trailing(&self) -> usize {
+        self.trailing
     }
 
     /// `text` such that [`Text::encode_guarded`] reads no special token in it.
