@@ -1,0 +1,31 @@
+//! How likely tokens were, for those who ask.
+
+use super::select;
+
+/// Natural logarithms of probabilities at one place, of the raw logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chances {
+    /// Of the drawn token.
+    pub drawn: f32,
+    /// The likeliest, best first.
+    pub likeliest: Vec<(u32, f32)>,
+}
+
+/// Chances of `drawn` and of the `count` likeliest tokens.
+#[must_use]
+pub fn chances(logits: &[f32], drawn: u32, count: usize) -> Chances {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let norm = f64::from(top) + select::total(logits, top, 1.0).ln();
+    // Wire JSON has no infinities.
+    #[expect(clippy::cast_possible_truncation, reason = "the difference of two logits' size")]
+    let of = |logit: f32| ((f64::from(logit) - norm) as f32).max(-9999.0);
+    let mut likeliest = Vec::new();
+    if count > 0 {
+        select::best(logits, count, &mut likeliest);
+        likeliest.sort_unstable_by(select::likelier);
+        for (_, logit) in &mut likeliest {
+            *logit = of(*logit);
+        }
+    }
+    Chances { drawn: logits.get(drawn as usize).map_or(-9999.0, |&logit| of(logit)), likeliest }
+}
