@@ -26,6 +26,8 @@ mod import;
 mod manifest;
 mod model;
 mod output;
+#[cfg(feature = "reference")]
+pub mod reference;
 mod source;
 mod tokenizer;
 mod weights;

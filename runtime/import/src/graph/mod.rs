@@ -3,7 +3,7 @@
 mod build;
 mod proto;
 
-pub(crate) use build::{GraphInfo, build};
+pub(crate) use build::build;
 
 use crate::weights::Extent;
 

@@ -22,6 +22,15 @@ pub(crate) struct Plan {
     repack: bool,
 }
 
+impl Plan {
+    /// Itself as the plan of what two others pack, if that costs neither
+    /// exactness nor room.
+    pub(crate) fn joins(self, one: Self, other: Self) -> Option<Self> {
+        (self.repack == one.repack && self.repack == other.repack && self.layout == one.layout && one.layout == other.layout)
+            .then_some(self)
+    }
+}
+
 /// How to pack parts of `kinds` into one matrix: exactly if one layout holds
 /// all of them, as floats of `floats` if that is what they are, else by
 /// rounding.
