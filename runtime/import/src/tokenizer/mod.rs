@@ -2,6 +2,8 @@
 
 mod pieces;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value, json};
 use weighbridge_formats::formats::gguf::catalogue::Catalogue;

@@ -12,6 +12,8 @@ pub(crate) struct Block {
     pub(crate) values: [i8; 32],
     pub(crate) scales: [f32; 2],
     pub(crate) minima: [f32; 2],
+    /// Whether zero lies in the middle of the values.
+    pub(crate) symmetric: bool,
 }
 
 impl Block {
@@ -21,7 +23,7 @@ impl Block {
 
     fn halves(scales: [f32; 2], minima: [f32; 2], mut value: impl FnMut(usize) -> u8, offset: i8) -> Self {
         let values = std::array::from_fn(|i| value(i).cast_signed().wrapping_sub(offset));
-        Self { values, scales, minima }
+        Self { values, scales, minima, symmetric: offset != 0 }
     }
 
     fn floats(&self, out: &mut [f32]) {

@@ -3,6 +3,8 @@
 mod blocks;
 mod pack;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use pack::{Extent, Packer, Plan, plan};
 pub(crate) use stored::{Described, Kind, ROW_MAX, Rows, Tensors};

@@ -23,6 +23,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    #[cfg(test)]
+    pub(crate) fn is_exact(self) -> bool {
+        self.repack
+    }
+
     /// Itself as the plan of what two others pack, if that costs neither
     /// exactness nor room.
     pub(crate) fn joins(self, one: Self, other: Self) -> Option<Self> {
@@ -220,17 +225,16 @@ fn encode(layout: Layout, block: &Block, values: &mut Vec<u8>, scales: &mut Vec<
     let [minimum, _] = block.minima;
     // Symmetric nibbles are affine ones with a minimum of eight steps; times
     // eight loses nothing.
-    let symmetric = block.values.iter().any(|v| *v < 0) || block.minima == [0.0; 2];
     let shift = match layout {
         Layout::Q4 => 8,
-        Layout::Q4A if symmetric => 8,
+        Layout::Q4A if block.symmetric => 8,
         _ => 0,
     };
     values.extend(block.values.iter().map(|v| v.wrapping_add(shift).cast_unsigned()));
     match layout {
         Layout::Q4A => {
             scales.push(scale);
-            minima.push(if symmetric { 8.0 * scale } else { minimum });
+            minima.push(if block.symmetric { 8.0 * scale } else { minimum });
         }
         Layout::Q8H => scales.extend(block.scales),
         _ => scales.push(scale),

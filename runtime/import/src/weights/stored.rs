@@ -194,10 +194,14 @@ impl Tensors {
     /// The vector `name` of `len` elements as `f32`.
     pub(crate) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
         let stored = self.get(name)?;
-        let elements = stored.rows.saturating_mul(stored.row);
-        if elements != len as u64 || elements > VECTOR_MAX || !stored.kind.is_float() {
-            let reason =
-                format!("has {elements} elements of {}; the configuration asks for {len} floats", stored.kind.name());
+        let fits = stored.rows == 1 && stored.row == len as u64 && stored.row <= VECTOR_MAX;
+        if !fits || !stored.kind.is_float() {
+            let reason = format!(
+                "is {} by {} of {}; the configuration asks for a vector of {len} floats",
+                stored.rows,
+                stored.row,
+                stored.kind.name()
+            );
             return Err(ImportError::tensor(name, reason));
         }
         let mut bytes = vec![0; len.saturating_mul(stored.kind.block().1)];
