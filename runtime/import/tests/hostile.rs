@@ -30,14 +30,14 @@ fn refusal(files: &[(&str, Vec<u8>)]) -> String {
 /// Replaces the first occurrence of `from`.
 fn patched(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let at = bytes.windows(from.len()).position(|w| w == from).expect("the bytes to patch");
+    let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to);
     bytes
 }
 
 /// Overwrites the bytes that follow the first occurrence of `key`.
 fn after(mut bytes: Vec<u8>, key: &str, skip: usize, to: &[u8]) -> Vec<u8> {
-    let at = bytes.windows(key.len()).position(|w| w == key.as_bytes()).expect("the key") + key.len() + skip;
+    let at = bytes.windows(key.len()).position(|w| w == key.as_bytes()).unwrap() + key.len() + skip;
     bytes[at..at + to.len()].copy_from_slice(to);
     bytes
 }

@@ -94,7 +94,10 @@ pub(super) fn read(
     let mut sizes = stated.check()?;
     let values = k.unsigned("attention.value_length")?;
     if values.is_some_and(|n| n != sizes.head_size as u64) {
-        return Err(ImportError::unsupported("heads whose keys and values differ in size", "there is no such model of this family"));
+        return Err(ImportError::unsupported(
+            "heads whose keys and values differ in size",
+            "there is no such model of this family",
+        ));
     }
     let (ropes, context) = ropes(&k, family, &sizes, tensors, options)?;
     sizes.context = context;

@@ -34,8 +34,8 @@ fn is_gguf(part: &Part) -> bool {
 pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, ImportError> {
     let parts: Vec<&Part> = source.parts().iter().filter(|p| is_gguf(p)).collect();
     let splits = parts.iter().map(|p| {
-        let catalogue = catalogue::read(&p.input)
-            .map_err(|source| ImportError::Format { part: Name::new(&p.name), source })?;
+        let catalogue =
+            catalogue::read(&p.input).map_err(|source| ImportError::Format { part: Name::new(&p.name), source })?;
         Ok((*p, catalogue))
     });
     let mut splits = splits.collect::<Result<Vec<_>, ImportError>>()?;

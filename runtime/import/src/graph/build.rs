@@ -42,6 +42,13 @@ struct Builder<'m, 'o> {
     graph: Graph,
 }
 
+/// Projections that go into one matrix, with names and rows of each.
+struct Group<'t> {
+    plan: Plan,
+    matrices: Vec<Rows<'t>>,
+    names: Vec<(String, usize)>,
+}
+
 /// A packed matrix in the graph.
 struct Packed {
     name: String,
@@ -61,12 +68,17 @@ impl Builder<'_, '_> {
             self.tensors.ignore(head);
         }
         let mut residual = "embedding.out".to_owned();
-        self.node("Embed", &["input_ids", &embedding.name], &residual, &[
-            ("rows", int(sizes.vocabulary)),
-            ("K", int(sizes.hidden)),
-            ("layout", Attribute::Text(embedding.layout.name())),
-            ("scale", Attribute::Float(model.embedding_scale)),
-        ]);
+        self.node(
+            "Embed",
+            &["input_ids", &embedding.name],
+            &residual,
+            &[
+                ("rows", int(sizes.vocabulary)),
+                ("K", int(sizes.hidden)),
+                ("layout", Attribute::Text(embedding.layout.name())),
+                ("scale", Attribute::Float(model.embedding_scale)),
+            ],
+        );
         let mut hidden = self.norm(&residual, &self.names.layer(0, Role::AttentionNorm), "layer.0.attention.in")?;
         for layer in 0..sizes.layers {
             let at = |what: &str| format!("layer.{layer}.{what}");
@@ -106,9 +118,10 @@ impl Builder<'_, '_> {
         let (model, sizes) = (self.model, self.model.sizes);
         let at = |what: &str| format!("layer.{layer}.attention.{what}");
         let qkv = self.projections(layer, input)?;
-        let kind = model.layers.get(layer).copied().ok_or_else(|| {
-            ImportError::configuration("number of layers", format!("does not reach layer {layer}"))
-        })?;
+        let kind =
+            model.layers.get(layer).copied().ok_or_else(|| {
+                ImportError::configuration("number of layers", format!("does not reach layer {layer}"))
+            })?;
         let mut inputs = vec![qkv, format!("inv_freq.{}", kind.rope)];
         if model.family.head_norms() {
             for (role, name) in [(Role::QueryNorm, "q_norm"), (Role::KeyNorm, "k_norm")] {
@@ -118,18 +131,23 @@ impl Builder<'_, '_> {
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let rope_scale = model.ropes.get(kind.rope).map_or(1.0, |r| r.scale);
-        self.node("Attention", &inputs, &at("mixed"), &[
-            ("layer", int(layer)),
-            ("heads", int(sizes.heads)),
-            ("kv_heads", int(sizes.kv_heads)),
-            ("head_size", int(sizes.head_size)),
-            ("interleaved", Attribute::Int(i64::from(model.interleaved))),
-            ("scale", Attribute::Float(model.attention_scale)),
-            ("window", int(kind.window)),
-            ("softcap", Attribute::Float(model.attention_softcap)),
-            ("norm_epsilon", Attribute::Float(model.epsilon)),
-            ("rope_scale", Attribute::Float(rope_scale)),
-        ]);
+        self.node(
+            "Attention",
+            &inputs,
+            &at("mixed"),
+            &[
+                ("layer", int(layer)),
+                ("heads", int(sizes.heads)),
+                ("kv_heads", int(sizes.kv_heads)),
+                ("head_size", int(sizes.head_size)),
+                ("interleaved", Attribute::Int(i64::from(model.interleaved))),
+                ("scale", Attribute::Float(model.attention_scale)),
+                ("window", int(kind.window)),
+                ("softcap", Attribute::Float(model.attention_softcap)),
+                ("norm_epsilon", Attribute::Float(model.epsilon)),
+                ("rope_scale", Attribute::Float(rope_scale)),
+            ],
+        );
         let name = self.names.layer(layer, Role::Output);
         let inner = sizes.heads * sizes.head_size;
         let rows = self.tensors.matrix(&format!("{name}.weight"), sizes.hidden, inner)?;
@@ -152,25 +170,25 @@ impl Builder<'_, '_> {
             let each = [(Role::Query, queries), (Role::Key, keys), (Role::Value, keys)];
             each.map(|(role, rows)| (self.names.layer(layer, role), rows)).to_vec()
         };
-        let mut groups: Vec<(Plan, Vec<(Rows<'_>, (String, usize))>)> = Vec::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
         for (name, rows) in parts.drain(..) {
             let matrix = self.tensors.matrix(&format!("{name}.weight"), rows, sizes.hidden)?;
-            let part = (matrix, (name, rows));
+            let alone = plan(&[matrix.kind()], self.floats);
             // A group grows as long as all of it stays as exact as it was.
-            if let Some((with, group)) = groups.last_mut() {
-                let kinds: Vec<Kind> = group.iter().map(|(m, _)| m.kind()).chain([part.0.kind()]).collect();
-                if let Some(joined) = plan(&kinds, self.floats).joins(*with, plan(&[part.0.kind()], self.floats)) {
-                    *with = joined;
-                    group.push(part);
+            if let Some(group) = groups.last_mut() {
+                let kinds: Vec<Kind> = group.matrices.iter().chain([&matrix]).map(Rows::kind).collect();
+                if let Some(joined) = plan(&kinds, self.floats).joins(group.plan, alone) {
+                    group.plan = joined;
+                    group.matrices.push(matrix);
+                    group.names.push((name, rows));
                     continue;
                 }
             }
-            groups.push((plan(&[part.0.kind()], self.floats), vec![part]));
+            groups.push(Group { plan: alone, matrices: vec![matrix], names: vec![(name, rows)] });
         }
         let several = groups.len() > 1;
         let mut outputs = Vec::new();
-        for (n, (plan, group)) in groups.into_iter().enumerate() {
-            let (matrices, names): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        for (n, Group { plan, matrices, names }) in groups.into_iter().enumerate() {
             let suffix = if several { format!(".{n}") } else { String::new() };
             let rows = names.iter().map(|(_, rows)| rows).sum();
             let packed = self.packed(&at(&format!("qkv{suffix}")), &matrices, plan)?;
@@ -205,12 +223,17 @@ impl Builder<'_, '_> {
         let plan = plan(&[gate.kind(), up.kind()], self.floats);
         let extent = self.packer.interleaved(&gate, &up, plan)?;
         let name = self.graph.initialiser(&at("gate_up"), Element::Bytes, &[extent.length], extent);
-        self.node("GatedFeedForward", &[input, &name], &at("gated"), &[
-            ("N", int(inner)),
-            ("K", int(hidden)),
-            ("layout", Attribute::Text(plan.layout.name())),
-            ("activation", Attribute::Text(self.model.activation.name())),
-        ]);
+        self.node(
+            "GatedFeedForward",
+            &[input, &name],
+            &at("gated"),
+            &[
+                ("N", int(inner)),
+                ("K", int(hidden)),
+                ("layout", Attribute::Text(plan.layout.name())),
+                ("activation", Attribute::Text(self.model.activation.name())),
+            ],
+        );
         let down = self.names.layer(layer, Role::Down);
         let rows = self.tensors.matrix(&format!("{down}.weight"), hidden, inner)?;
         let packed = self.stacked(&at("down"), &[rows])?;
@@ -311,12 +334,17 @@ impl Builder<'_, '_> {
     ) {
         let mut names = vec![input, weights.name.as_str()];
         names.extend(bias);
-        self.node("MatMul", &names, output, &[
-            ("N", int(rows)),
-            ("K", int(inputs)),
-            ("layout", Attribute::Text(weights.layout.name())),
-            ("softcap", Attribute::Float(softcap)),
-        ]);
+        self.node(
+            "MatMul",
+            &names,
+            output,
+            &[
+                ("N", int(rows)),
+                ("K", int(inputs)),
+                ("layout", Attribute::Text(weights.layout.name())),
+                ("softcap", Attribute::Float(softcap)),
+            ],
+        );
     }
 
     /// A node of our own domain.

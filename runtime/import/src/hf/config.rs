@@ -14,16 +14,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, ImportError> {
-        let number = |v: &Value| {
-            v.as_f64().ok_or_else(|| ImportError::configuration(name, "is not a number"))
-        };
+        let number = |v: &Value| v.as_f64().ok_or_else(|| ImportError::configuration(name, "is not a number"));
         self.get(name).map(number).transpose()
     }
 
     pub(super) fn unsigned(&self, name: &str) -> Result<Option<u64>, ImportError> {
-        let unsigned = |v: &Value| {
-            v.as_u64().ok_or_else(|| ImportError::configuration(name, "is not a whole number"))
-        };
+        let unsigned = |v: &Value| v.as_u64().ok_or_else(|| ImportError::configuration(name, "is not a whole number"));
         self.get(name).map(unsigned).transpose()
     }
 

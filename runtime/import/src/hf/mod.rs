@@ -57,5 +57,7 @@ fn licence(source: &Source) -> Result<Option<String>, ImportError> {
     let head = String::from_utf8_lossy(&head);
     let front = head.strip_prefix("---").and_then(|rest| rest.split_once("\n---")).map_or("", |(front, _)| front);
     let stated = front.lines().find_map(|line| line.strip_prefix("license:"));
-    Ok(stated.map(|l| l.trim().trim_matches(['"', '\'']).chars().take(128).collect()).filter(|l: &String| !l.is_empty()))
+    Ok(stated
+        .map(|l| l.trim().trim_matches(['"', '\'']).chars().take(128).collect())
+        .filter(|l: &String| !l.is_empty()))
 }

@@ -85,9 +85,8 @@ fn with_base(
     let factor = || required(parameters, "factor");
     #[expect(clippy::cast_precision_loss, reason = "context lengths are small")]
     let context_f = context as f64;
-    let original = parameters
-        .number("original_max_position_embeddings")?
-        .or(c.number("original_max_position_embeddings")?);
+    let original =
+        parameters.number("original_max_position_embeddings")?.or(c.number("original_max_position_embeddings")?);
     let scaling = match kind {
         "default" => Scaling::None,
         "linear" => Scaling::Linear { factor: factor()? },
@@ -139,8 +138,8 @@ fn required(parameters: &Fields<'_>, name: &str) -> Result<f64, ImportError> {
 
 fn numbers(parameters: &Fields<'_>, name: &str, dimensions: usize) -> Result<Vec<f32>, ImportError> {
     let list = parameters.get(name).and_then(Value::as_array);
-    let list = list.filter(|l| l.len() == dimensions / 2).ok_or_else(|| {
-        ImportError::configuration(name, format!("is not a list of {} numbers", dimensions / 2))
-    })?;
+    let list = list
+        .filter(|l| l.len() == dimensions / 2)
+        .ok_or_else(|| ImportError::configuration(name, format!("is not a list of {} numbers", dimensions / 2)))?;
     list.iter().map(|v| crate::model::float(name, v.as_f64().unwrap_or(f64::NAN), 1e-3, 1e6)).collect()
 }

@@ -64,9 +64,11 @@ pub(super) fn read(source: &Source, config: &Value, tokenizer: &[u8]) -> Result<
     eos.extend(ids(config.get("eos_token_id")));
     eos.extend(named("eos_token"));
     let mut seen = Vec::new();
-    eos.retain(|id| !seen.contains(id) && {
-        seen.push(*id);
-        true
+    eos.retain(|id| {
+        !seen.contains(id) && {
+            seen.push(*id);
+            true
+        }
     });
     let bos = named("bos_token").or_else(|| ids(config.get("bos_token_id")).first().copied());
     Ok(Tokens {

@@ -54,7 +54,10 @@ fn shard(source: &Source, name: &str, tensors: &mut Tensors, index: Option<&Inde
     let number = tensors.part(name, &part.input);
     for e in &entries {
         if index.is_some_and(|i| i.weight_map.get(&e.name).is_none_or(|shard| shard != name)) {
-            return Err(ImportError::tensor(&e.name, format!("is in `{}`, but the index says otherwise", Name::new(name))));
+            return Err(ImportError::tensor(
+                &e.name,
+                format!("is in `{}`, but the index says otherwise", Name::new(name)),
+            ));
         }
         // Frequencies are computed, whatever an old checkpoint kept of them.
         if e.name.ends_with(".rotary_emb.inv_freq") {
@@ -63,14 +66,8 @@ fn shard(source: &Source, name: &str, tensors: &mut Tensors, index: Option<&Inde
         if e.rank > 2 {
             return Err(ImportError::tensor(&e.name, format!("has {} dimensions; expected one or two", e.rank)));
         }
-        let described = Described {
-            name: &e.name,
-            kind: e.dtype,
-            row: e.row,
-            elements: e.elements,
-            start: e.start,
-            size: e.size,
-        };
+        let described =
+            Described { name: &e.name, kind: e.dtype, row: e.row, elements: e.elements, start: e.start, size: e.size };
         tensors.add(number, &described)?;
     }
     Ok(())

@@ -27,9 +27,14 @@ pub(crate) enum Role {
 /// A file format's names.
 #[derive(Debug, Clone)]
 pub(crate) enum Names {
-    Gguf { fused_feed_forward: bool },
+    Gguf {
+        fused_feed_forward: bool,
+    },
     /// With what stands before `model.`, for language models inside others.
-    HuggingFace { prefix: String, post_norms: bool },
+    HuggingFace {
+        prefix: String,
+        post_norms: bool,
+    },
 }
 
 impl Names {

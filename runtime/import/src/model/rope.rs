@@ -19,11 +19,28 @@ pub(crate) struct Rope {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Scaling {
     None,
-    Linear { factor: f64 },
-    Llama3 { factor: f64, low: f64, high: f64, original: f64 },
-    Yarn { factor: f64, original: f64, beta_fast: f64, beta_slow: f64, attention: Option<f64>, truncate: bool },
+    Linear {
+        factor: f64,
+    },
+    Llama3 {
+        factor: f64,
+        low: f64,
+        high: f64,
+        original: f64,
+    },
+    Yarn {
+        factor: f64,
+        original: f64,
+        beta_fast: f64,
+        beta_slow: f64,
+        attention: Option<f64>,
+        truncate: bool,
+    },
     /// A divisor per pair, and the factor of sine and cosine.
-    Divisors { divisors: Vec<f32>, attention: f64 },
+    Divisors {
+        divisors: Vec<f32>,
+        attention: f64,
+    },
 }
 
 impl Rope {
@@ -51,9 +68,8 @@ impl Rope {
                     (1.0 - smooth) * plain / factor + smooth * plain
                 }
                 Scaling::Yarn { factor, original, beta_fast, beta_slow, truncate, .. } => {
-                    let dimension = |turns: f64| {
-                        dimensions as f64 * (original / (turns * TAU)).ln() / (2.0 * base.ln())
-                    };
+                    let dimension =
+                        |turns: f64| dimensions as f64 * (original / (turns * TAU)).ln() / (2.0 * base.ln());
                     let (mut first, mut last) = (dimension(*beta_fast), dimension(*beta_slow));
                     if *truncate {
                         (first, last) = (first.floor(), last.ceil());

@@ -48,8 +48,7 @@ pub(super) fn run(call: &Call<'_>, store: &mut Store) -> Result<Matrix, Referenc
             weights.iter_mut().for_each(|w| *w = (*w - most).exp());
             let total: f64 = weights.iter().sum();
             for d in 0..size {
-                let mixed: f64 =
-                    weights.iter().zip(first..).map(|(w, p)| w * f64::from(store.values[p][at + d])).sum();
+                let mixed: f64 = weights.iter().zip(first..).map(|(w, p)| w * f64::from(store.values[p][at + d])).sum();
                 out.values.push((mixed / total) as f32);
             }
         }

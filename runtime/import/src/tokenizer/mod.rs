@@ -142,14 +142,18 @@ pub(crate) fn from_gguf(part: &str, c: &Catalogue, rows: usize) -> Result<Tokens
     }
     set(&mut json, "added_tokens", Value::Array(vocabulary.added()));
     let mut eos: Vec<Token> = [id("eos").or_else(|| old(2)), id("eot"), id("eom")].into_iter().flatten().collect();
-    let ends = vocabulary.tokens.iter().enumerate().filter(|(n, text)| {
-        matches!(vocabulary.kind(*n), CONTROL | USER_DEFINED) && ENDS.contains(&text.as_str())
-    });
+    let ends = vocabulary
+        .tokens
+        .iter()
+        .enumerate()
+        .filter(|(n, text)| matches!(vocabulary.kind(*n), CONTROL | USER_DEFINED) && ENDS.contains(&text.as_str()));
     eos.extend(ends.filter_map(|(n, _)| vocabulary.token(u32::try_from(n).ok()?)));
     let mut seen: Vec<u32> = Vec::new();
-    eos.retain(|t| !seen.contains(&t.id) && {
-        seen.push(t.id);
-        true
+    eos.retain(|t| {
+        !seen.contains(&t.id) && {
+            seen.push(t.id);
+            true
+        }
     });
     let json = serde_json::to_vec(&json).map_err(|e| ImportError::malformed(part, e.to_string()))?;
     Ok(Tokens { json, bos, eos })
@@ -199,9 +203,11 @@ fn byte_level(
         };
         pairs.push(json!([a, b]));
     }
-    let mut steps: Vec<Value> = splitter.steps.iter().map(|regex| {
-        json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false})
-    }).collect();
+    let mut steps: Vec<Value> = splitter
+        .steps
+        .iter()
+        .map(|regex| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false}))
+        .collect();
     steps.push(json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": splitter.steps.is_empty(),
     }));

@@ -27,7 +27,7 @@ fn tokens(gguf: Vec<u8>) -> Result<Tokens, ImportError> {
 /// Replaces the only occurrence of `from`.
 fn patched(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let at = bytes.windows(from.len()).position(|w| w == from).expect("the bytes to patch");
+    let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to);
     bytes
 }

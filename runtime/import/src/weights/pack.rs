@@ -31,7 +31,10 @@ impl Plan {
     /// Itself as the plan of what two others pack, if that costs neither
     /// exactness nor room.
     pub(crate) fn joins(self, one: Self, other: Self) -> Option<Self> {
-        (self.repack == one.repack && self.repack == other.repack && self.layout == one.layout && one.layout == other.layout)
+        (self.repack == one.repack
+            && self.repack == other.repack
+            && self.layout == one.layout
+            && one.layout == other.layout)
             .then_some(self)
     }
 }

@@ -182,10 +182,7 @@ impl Tensors {
     pub(crate) fn matrix(&self, name: &str, rows: usize, inputs: usize) -> Result<Rows<'_>, ImportError> {
         let stored = self.get(name)?;
         if stored.rows != rows as u64 || stored.row != inputs as u64 {
-            let reason = format!(
-                "is {} by {}; the configuration asks for {rows} by {inputs}",
-                stored.rows, stored.row
-            );
+            let reason = format!("is {} by {}; the configuration asks for {rows} by {inputs}", stored.rows, stored.row);
             return Err(ImportError::tensor(name, reason));
         }
         Ok(Rows { tensors: self, name: name.to_owned(), stored: stored.clone(), first: 0, count: rows, inputs })
@@ -257,10 +254,7 @@ impl<'a> Rows<'a> {
     /// The rows before `at` and those from it on.
     pub(crate) fn split(&self, at: usize) -> (Rows<'a>, Rows<'a>) {
         let at = at.min(self.count);
-        (
-            Rows { count: at, ..self.clone() },
-            Rows { first: self.first + at, count: self.count - at, ..self.clone() },
-        )
+        (Rows { count: at, ..self.clone() }, Rows { first: self.first + at, count: self.count - at, ..self.clone() })
     }
 
     /// Stored bytes of one row.

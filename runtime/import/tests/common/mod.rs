@@ -67,8 +67,7 @@ pub fn prompt(name: &str) -> Vec<i64> {
 
 /// What `transformers` computed of it, one row per token.
 pub fn expected(name: &str) -> Vec<Vec<f32>> {
-    let values: Vec<f32> =
-        read(name, "logits.f32").as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let values: Vec<f32> = read(name, "logits.f32").as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let width = values.len() / prompt(name).len();
     values.chunks(width).map(<[f32]>::to_vec).collect()
 }
@@ -77,9 +76,7 @@ pub fn expected(name: &str) -> Vec<Vec<f32>> {
 pub fn logits(model: &Memory, ids: &[i64], piece: usize) -> Vec<Vec<f32>> {
     let graph = Graph::read(&model.0[GRAPH_FILE]).unwrap();
     let mut session = Session::new(&graph, &model.0[WEIGHTS_FILE]);
-    ids.chunks(piece)
-        .flat_map(|ids| session.step(ids, &(0..ids.len() as i64).collect::<Vec<_>>()).unwrap())
-        .collect()
+    ids.chunks(piece).flat_map(|ids| session.step(ids, &(0..ids.len() as i64).collect::<Vec<_>>()).unwrap()).collect()
 }
 
 /// The largest difference between two sets of logits.

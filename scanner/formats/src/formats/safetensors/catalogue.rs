@@ -65,6 +65,8 @@ pub fn read(input: &Input) -> Result<Vec<Entry>, FormatError> {
     header
         .tensors
         .iter()
-        .map(|t| entry(t).ok_or_else(|| FormatError::malformed("header", LENGTH_BYTES, "a tensor without a usable name")))
+        .map(|t| {
+            entry(t).ok_or_else(|| FormatError::malformed("header", LENGTH_BYTES, "a tensor without a usable name"))
+        })
         .collect()
 }
