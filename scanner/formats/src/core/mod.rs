@@ -1,7 +1,7 @@
 //! What every format shares: bounded input, the inspection context, the
 //! registry entry, identification.
 
-mod engine;
+pub(crate) mod engine;
 mod error;
 mod generic;
 mod identify;

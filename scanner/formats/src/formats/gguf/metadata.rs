@@ -51,8 +51,23 @@ pub enum Value {
 #[derive(Debug, Default)]
 pub struct Metadata {
     entries: Vec<(String, Type, Value)>,
+    /// Where the elements of each kept array lie.
+    pub arrays: Vec<ArrayAt>,
     /// Chat templates, by the key that holds them.
     pub templates: Vec<(String, String)>,
+}
+
+/// Elements of an array in the file.
+#[derive(Debug)]
+pub struct ArrayAt {
+    /// The pair's key.
+    pub key: String,
+    /// Type of each element.
+    pub item: Type,
+    /// Elements.
+    pub count: u64,
+    /// Offset of the first in the file.
+    pub at: u64,
 }
 
 /// Type ids of values (`enum gguf_metadata_value_type`).
@@ -211,6 +226,9 @@ impl Metadata {
 
     fn array(&mut self, ctx: &mut Inspection<'_>, s: &mut Source<'_>, key: &str) -> Result<Value, FormatError> {
         let (item, count) = array_head(ctx, s, key)?;
+        if self.arrays.len() < ENTRIES_KEPT_MAX {
+            self.arrays.push(ArrayAt { key: key.to_owned(), item, count, at: s.r.position() });
+        }
         if item == Type::Text && (is_template(key) || count <= ITEMS_KEPT_MAX) {
             return self.texts(ctx, s, key, count);
         }

@@ -1,6 +1,7 @@
 //! GGUF, versions 1 to 3, both byte orders (ggml `docs/gguf.md`, checks of
 //! `src/gguf.cpp`).
 
+pub mod catalogue;
 mod facts;
 mod layout;
 mod metadata;

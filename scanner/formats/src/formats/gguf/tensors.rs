@@ -58,9 +58,17 @@ pub struct Tensor {
     pub kind: u32,
     /// Whether it has one dimension.
     pub is_vector: bool,
+    /// Elements of the innermost dimension.
+    pub row: u64,
 }
 
 impl Tensor {
+    /// Its name, if that was kept.
+    #[must_use]
+    pub fn full_name(&self) -> Option<&str> {
+        Some(&*self.name).filter(|n| !n.is_empty())
+    }
+
     /// What to call it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -96,8 +104,9 @@ pub fn read(
         let size = size(ctx, described_at, &name, &shape, kind);
         let name = if out.len() < NAMES_KEPT_MAX { name.into() } else { Box::default() };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let is_vector = shape.elements == Some(shape.row);
-        out.push(Tensor { name, number, described_at, offset, elements: shape.elements, size, kind, is_vector });
+        let Shape { row, elements } = shape;
+        let is_vector = elements == Some(row);
+        out.push(Tensor { name, number, described_at, offset, elements, size, kind, is_vector, row });
     }
     Ok(())
 }

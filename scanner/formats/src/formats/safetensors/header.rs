@@ -111,8 +111,10 @@ pub struct Tensor {
     pub elements: u64,
     /// Element type.
     pub dtype: Dtype,
-    /// Whether it has one dimension.
-    pub is_vector: bool,
+    /// Dimensions.
+    pub rank: u8,
+    /// Elements of the innermost dimension; 1 for a scalar.
+    pub row: u64,
     name: (u32, u16),
 }
 
@@ -162,26 +164,34 @@ const MARKS: &[&str] = &[
 ];
 
 impl Header {
+    /// A tensor's name, if that was kept.
+    #[must_use]
+    pub fn full_name(&self, tensor: &Tensor) -> Option<&str> {
+        let (start, len) = tensor.name;
+        let start = usize::try_from(start).ok()?;
+        self.names.get(start..start.checked_add(len.into())?).filter(|name| !name.is_empty())
+    }
+
     /// What to call a tensor.
     #[must_use]
     pub fn name(&self, tensor: &Tensor) -> String {
-        let (start, len) = tensor.name;
-        let start = usize::try_from(start).unwrap_or(usize::MAX);
-        match self.names.get(start..start.saturating_add(len.into())) {
-            Some(name) if !name.is_empty() => name.to_owned(),
-            _ => format!("at {}", tensor.begin),
-        }
+        self.full_name(tensor).map_or_else(|| format!("at {}", tensor.begin), str::to_owned)
     }
 
     /// Reports what the names and the metadata gave away.
     pub fn report(&mut self, ctx: &mut Inspection<'_>) {
+        self.report_names(ctx);
+        std::mem::take(&mut self.metadata.hits).report(ctx);
+    }
+
+    /// Reports what the names gave away.
+    pub fn report_names(&self, ctx: &mut Inspection<'_>) {
         for name in &self.duplicates {
             ctx.find(&rules::DUPLICATE_KEY, LENGTH_BYTES, format!("`{name}` occurs again"));
         }
         for name in &self.deceptive {
             ctx.find(&rules::BAD_NAME, LENGTH_BYTES, format!("the tensor name `{name}`"));
         }
-        std::mem::take(&mut self.metadata.hits).report(ctx);
     }
 
     fn begin_entry(&mut self, name: &str) {
@@ -361,35 +371,43 @@ impl<'de> Visitor<'de> for Info {
             }
         }
         let dtype: Dtype = dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;
-        let (elements, rank): (Option<u64>, u64) = elements.ok_or_else(|| A::Error::missing_field("shape"))?;
+        let Extents { elements, rank, row } = elements.ok_or_else(|| A::Error::missing_field("shape"))?;
         let (begin, end) = offsets.ok_or_else(|| A::Error::missing_field("data_offsets"))?;
         let bits = elements.and_then(|e| e.checked_mul(dtype.bits()));
         let bytes = bits.filter(|b| b.is_multiple_of(8)).map(|b| b / 8);
-        Ok(Tensor { begin, end, bytes, elements: elements.unwrap_or(0), dtype, is_vector: rank == 1, name: (0, 0) })
+        Ok(Tensor { begin, end, bytes, elements: elements.unwrap_or(0), dtype, rank, row, name: (0, 0) })
     }
 }
 
-/// The product of a shape, or `None` where it overflows, and its dimensions.
+/// What is kept of a shape.
+struct Extents {
+    /// The product, or `None` where it overflows.
+    elements: Option<u64>,
+    rank: u8,
+    row: u64,
+}
+
 struct Elements;
 
 impl<'de> DeserializeSeed<'de> for Elements {
-    type Value = (Option<u64>, u64);
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(Option<u64>, u64), D::Error> {
+    type Value = Extents;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Extents, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for Elements {
-    type Value = (Option<u64>, u64);
+    type Value = Extents;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a shape")
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(Option<u64>, u64), A::Error> {
-        let (mut product, mut rank) = (Some(1u64), 0);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Extents, A::Error> {
+        let mut shape = Extents { elements: Some(1), rank: 0, row: 1 };
         while let Some(extent) = seq.next_element::<u64>()? {
-            product = product.and_then(|p| p.checked_mul(extent));
-            rank += 1;
+            shape.elements = shape.elements.and_then(|p| p.checked_mul(extent));
+            shape.rank = shape.rank.saturating_add(1);
+            shape.row = extent;
         }
-        Ok((product, rank))
+        Ok(shape)
     }
 }

@@ -1,6 +1,7 @@
 //! safetensors (`safetensors/src/tensor.rs`, read as strictly as that
 //! library does).
 
+pub mod catalogue;
 mod facts;
 mod header;
 mod layout;
@@ -91,7 +92,7 @@ fn inspect(ctx: &mut Inspection<'_>, input: &Input) -> Result<(), FormatError> {
         };
         let range = start.saturating_add(tensor.begin)..start.saturating_add(tensor.end);
         survey.tensor(ctx, input, range.clone(), element, &|| header.name(tensor))?;
-        if tensor.is_vector {
+        if tensor.rank == 1 {
             norms.tensor(ctx, input, range, element, &header.name(tensor))?;
         }
     }

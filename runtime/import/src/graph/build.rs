@@ -1,0 +1,365 @@
+//! From a model and its tensors to the graph and the packed weights.
+
+use weighbridge_kernels::layout::Layout;
+
+use super::proto::{self, Dim, Port};
+use super::{Attribute, DOMAIN, Element, Graph, MICROSOFT, Node};
+use crate::ImportError;
+use crate::model::Model;
+use crate::model::names::{Names, Role};
+use crate::weights::{Kind, Packer, Plan, Rows, Tensors, plan};
+
+/// Packs the weights of `model` and returns the bytes of its graph.
+///
+/// # Errors
+/// Whatever keeps a tensor from being what the model needs.
+pub(crate) fn build(
+    model: &Model,
+    names: &Names,
+    tensors: &Tensors,
+    floats: Layout,
+    packer: &mut Packer<'_>,
+) -> Result<Vec<u8>, ImportError> {
+    let mut b = Builder { model, names, tensors, floats, packer, graph: Graph::default() };
+    b.model()?;
+    let inputs = [
+        Port { name: "input_ids", element: Element::Int64, dims: vec![Dim::Fixed(1), Dim::Named("tokens")] },
+        Port { name: "logit_rows", element: Element::Int64, dims: vec![Dim::Named("rows")] },
+    ];
+    let vocabulary = Dim::Fixed(model.sizes.vocabulary as u64);
+    let logits =
+        Port { name: "logits", element: Element::Float, dims: vec![Dim::Fixed(1), Dim::Named("rows"), vocabulary] };
+    Ok(proto::model(&b.graph, &model.architecture, &inputs, &[logits]))
+}
+
+struct Builder<'m, 'o> {
+    model: &'m Model,
+    names: &'m Names,
+    tensors: &'m Tensors,
+    /// Layout of matrices stored as floats.
+    floats: Layout,
+    packer: &'m mut Packer<'o>,
+    graph: Graph,
+}
+
+/// Projections that go into one matrix, with names and rows of each.
+struct Group<'t> {
+    plan: Plan,
+    matrices: Vec<Rows<'t>>,
+    names: Vec<(String, usize)>,
+}
+
+/// A packed matrix in the graph.
+struct Packed {
+    name: String,
+    layout: Layout,
+}
+
+impl Builder<'_, '_> {
+    fn model(&mut self) -> Result<(), ImportError> {
+        let (model, sizes) = (self.model, self.model.sizes);
+        for (n, rope) in model.ropes.iter().enumerate() {
+            self.vector(&format!("inv_freq.{n}"), &rope.inv_freq)?;
+        }
+        let embedding = self.tensors.matrix(&self.names.embedding(), sizes.vocabulary, sizes.hidden)?;
+        let embedding = self.stacked("embedding", &[embedding])?;
+        let head = self.names.head();
+        if model.tied {
+            self.tensors.ignore(head);
+        }
+        let mut residual = "embedding.out".to_owned();
+        self.node(
+            "Embed",
+            &["input_ids", &embedding.name],
+            &residual,
+            &[
+                ("rows", int(sizes.vocabulary)),
+                ("K", int(sizes.hidden)),
+                ("layout", Attribute::Text(embedding.layout.name())),
+                ("scale", Attribute::Float(model.embedding_scale)),
+            ],
+        );
+        let mut hidden = self.norm(&residual, &self.names.layer(0, Role::AttentionNorm), "layer.0.attention.in")?;
+        for layer in 0..sizes.layers {
+            let at = |what: &str| format!("layer.{layer}.{what}");
+            let attention = self.attention(layer, &hidden)?;
+            let attention = self.post_norm(layer, Role::PostAttentionNorm, attention)?;
+            let norm = self.names.layer(layer, Role::FeedForwardNorm);
+            (hidden, residual) = self.add_and_norm(&residual, &attention, &norm, &at("feed_forward.in"))?;
+            let fed = self.feed_forward(layer, &hidden)?;
+            let fed = self.post_norm(layer, Role::PostFeedForwardNorm, fed)?;
+            let last = layer + 1 == sizes.layers;
+            let (norm, out) = if last {
+                (self.names.final_norm(), "final".to_owned())
+            } else {
+                (self.names.layer(layer + 1, Role::AttentionNorm), format!("layer.{}.attention.in", layer + 1))
+            };
+            let norm = norm.strip_suffix(".weight").unwrap_or(&norm).to_owned();
+            (hidden, residual) = self.add_and_norm(&residual, &fed, &norm, &out)?;
+        }
+        let head = if model.tied || !self.tensors.has(head) {
+            embedding
+        } else {
+            let rows = self.tensors.matrix(head, sizes.vocabulary, sizes.hidden)?;
+            self.stacked("head", &[rows])?
+        };
+        self.graph.node(Node {
+            op: "Gather",
+            domain: "",
+            inputs: vec![hidden, "logit_rows".to_owned()],
+            outputs: vec!["final.rows".to_owned()],
+            attributes: vec![("axis", Attribute::Int(1))],
+        });
+        self.mat_mul("final.rows", &head, None, (sizes.vocabulary, sizes.hidden), model.logit_softcap, "logits");
+        Ok(())
+    }
+
+    fn attention(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
+        let (model, sizes) = (self.model, self.model.sizes);
+        let at = |what: &str| format!("layer.{layer}.attention.{what}");
+        let qkv = self.projections(layer, input)?;
+        let kind =
+            model.layers.get(layer).copied().ok_or_else(|| {
+                ImportError::configuration("number of layers", format!("does not reach layer {layer}"))
+            })?;
+        let mut inputs = vec![qkv, format!("inv_freq.{}", kind.rope)];
+        if model.family.head_norms() {
+            for (role, name) in [(Role::QueryNorm, "q_norm"), (Role::KeyNorm, "k_norm")] {
+                let values = self.norm_weights(&self.names.layer(layer, role), sizes.head_size)?;
+                inputs.push(self.vector(&at(name), &values)?);
+            }
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let rope_scale = model.ropes.get(kind.rope).map_or(1.0, |r| r.scale);
+        self.node(
+            "Attention",
+            &inputs,
+            &at("mixed"),
+            &[
+                ("layer", int(layer)),
+                ("heads", int(sizes.heads)),
+                ("kv_heads", int(sizes.kv_heads)),
+                ("head_size", int(sizes.head_size)),
+                ("interleaved", Attribute::Int(i64::from(model.interleaved))),
+                ("scale", Attribute::Float(model.attention_scale)),
+                ("window", int(kind.window)),
+                ("softcap", Attribute::Float(model.attention_softcap)),
+                ("norm_epsilon", Attribute::Float(model.epsilon)),
+                ("rope_scale", Attribute::Float(rope_scale)),
+            ],
+        );
+        let name = self.names.layer(layer, Role::Output);
+        let inner = sizes.heads * sizes.head_size;
+        let rows = self.tensors.matrix(&format!("{name}.weight"), sizes.hidden, inner)?;
+        let packed = self.stacked(&at("output"), &[rows])?;
+        let bias = self.bias(&[(name, sizes.hidden)], &at("output.bias"))?;
+        self.mat_mul(&at("mixed"), &packed, bias.as_deref(), (sizes.hidden, inner), 0.0, &at("out"));
+        Ok(at("out"))
+    }
+
+    /// Query, key and value in one matrix; where no layout holds all of them
+    /// exactly, in as few as do, side by side.
+    fn projections(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
+        let sizes = self.model.sizes;
+        let at = |what: &str| format!("layer.{layer}.attention.{what}");
+        let (queries, keys) = (sizes.heads * sizes.head_size, sizes.kv_heads * sizes.head_size);
+        let fused = self.names.layer(layer, Role::Fused);
+        let mut parts = if self.tensors.has(&format!("{fused}.weight")) {
+            vec![(fused, queries + 2 * keys)]
+        } else {
+            let each = [(Role::Query, queries), (Role::Key, keys), (Role::Value, keys)];
+            each.map(|(role, rows)| (self.names.layer(layer, role), rows)).to_vec()
+        };
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for (name, rows) in parts.drain(..) {
+            let matrix = self.tensors.matrix(&format!("{name}.weight"), rows, sizes.hidden)?;
+            let alone = plan(&[matrix.kind()], self.floats);
+            // A group grows as long as all of it stays as exact as it was.
+            if let Some(group) = groups.last_mut() {
+                let kinds: Vec<Kind> = group.matrices.iter().chain([&matrix]).map(Rows::kind).collect();
+                if let Some(joined) = plan(&kinds, self.floats).joins(group.plan, alone) {
+                    group.plan = joined;
+                    group.matrices.push(matrix);
+                    group.names.push((name, rows));
+                    continue;
+                }
+            }
+            groups.push(Group { plan: alone, matrices: vec![matrix], names: vec![(name, rows)] });
+        }
+        let several = groups.len() > 1;
+        let mut outputs = Vec::new();
+        for (n, Group { plan, matrices, names }) in groups.into_iter().enumerate() {
+            let suffix = if several { format!(".{n}") } else { String::new() };
+            let rows = names.iter().map(|(_, rows)| rows).sum();
+            let packed = self.packed(&at(&format!("qkv{suffix}")), &matrices, plan)?;
+            let bias = self.bias(&names, &at(&format!("qkv{suffix}.bias")))?;
+            let out = at(&format!("qkv{suffix}.out"));
+            self.mat_mul(input, &packed, bias.as_deref(), (rows, sizes.hidden), 0.0, &out);
+            outputs.push(out);
+        }
+        if several {
+            self.graph.node(Node {
+                op: "Concat",
+                domain: "",
+                inputs: outputs,
+                outputs: vec![at("qkv.out")],
+                attributes: vec![("axis", Attribute::Int(-1))],
+            });
+        }
+        Ok(at("qkv.out"))
+    }
+
+    fn feed_forward(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
+        let sizes = self.model.sizes;
+        let (inner, hidden) = (sizes.feed_forward, sizes.hidden);
+        let at = |what: &str| format!("layer.{layer}.feed_forward.{what}");
+        let fused = format!("{}.weight", self.names.layer(layer, Role::GateUp));
+        let (gate, up) = if self.tensors.rows(&fused) == Some(2 * inner as u64) {
+            self.tensors.matrix(&fused, 2 * inner, hidden)?.split(inner)
+        } else {
+            let part = |role| self.tensors.matrix(&format!("{}.weight", self.names.layer(layer, role)), inner, hidden);
+            (part(Role::Gate)?, part(Role::Up)?)
+        };
+        let plan = plan(&[gate.kind(), up.kind()], self.floats);
+        let extent = self.packer.interleaved(&gate, &up, plan)?;
+        let name = self.graph.initialiser(&at("gate_up"), Element::Bytes, &[extent.length], extent);
+        self.node(
+            "GatedFeedForward",
+            &[input, &name],
+            &at("gated"),
+            &[
+                ("N", int(inner)),
+                ("K", int(hidden)),
+                ("layout", Attribute::Text(plan.layout.name())),
+                ("activation", Attribute::Text(self.model.activation.name())),
+            ],
+        );
+        let down = self.names.layer(layer, Role::Down);
+        let rows = self.tensors.matrix(&format!("{down}.weight"), hidden, inner)?;
+        let packed = self.stacked(&at("down"), &[rows])?;
+        let bias = self.bias(&[(down, hidden)], &at("down.bias"))?;
+        self.mat_mul(&at("gated"), &packed, bias.as_deref(), (hidden, inner), 0.0, &at("out"));
+        Ok(at("out"))
+    }
+
+    fn post_norm(&mut self, layer: usize, role: Role, input: String) -> Result<String, ImportError> {
+        if !self.model.family.post_norms() {
+            return Ok(input);
+        }
+        self.norm(&input, &self.names.layer(layer, role), &format!("{input}.normed"))
+    }
+
+    fn norm(&mut self, input: &str, name: &str, output: &str) -> Result<String, ImportError> {
+        let values = self.norm_weights(name, self.model.sizes.hidden)?;
+        let weights = self.vector(&format!("{output}.norm"), &values)?;
+        self.graph.node(Node {
+            op: "SimplifiedLayerNormalization",
+            domain: "",
+            inputs: vec![input.to_owned(), weights],
+            outputs: vec![output.to_owned()],
+            attributes: vec![("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(self.model.epsilon))],
+        });
+        Ok(output.to_owned())
+    }
+
+    /// Adds `branch` to the residual stream; returns the normed sum and the
+    /// sum itself.
+    fn add_and_norm(
+        &mut self,
+        residual: &str,
+        branch: &str,
+        name: &str,
+        output: &str,
+    ) -> Result<(String, String), ImportError> {
+        let values = self.norm_weights(name, self.model.sizes.hidden)?;
+        let weights = self.vector(&format!("{output}.norm"), &values)?;
+        let sum = format!("{output}.sum");
+        self.graph.node(Node {
+            op: "SkipSimplifiedLayerNormalization",
+            domain: MICROSOFT,
+            inputs: vec![residual.to_owned(), branch.to_owned(), weights],
+            outputs: vec![output.to_owned(), String::new(), String::new(), sum.clone()],
+            attributes: vec![("epsilon", Attribute::Float(self.model.epsilon))],
+        });
+        Ok((output.to_owned(), sum))
+    }
+
+    fn norm_weights(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
+        let mut values = self.tensors.vector(&format!("{name}.weight"), len)?;
+        values.iter_mut().for_each(|v| *v += self.model.norm_offset);
+        Ok(values)
+    }
+
+    /// The biases of stacked projections, if any has one.
+    fn bias(&mut self, parts: &[(String, usize)], name: &str) -> Result<Option<String>, ImportError> {
+        if !parts.iter().any(|(part, _)| self.tensors.has(&format!("{part}.bias"))) {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        for (part, rows) in parts {
+            let bias = format!("{part}.bias");
+            if self.tensors.has(&bias) {
+                values.extend(self.tensors.vector(&bias, *rows)?);
+            } else {
+                values.resize(values.len() + rows, 0.0);
+            }
+        }
+        Ok(Some(self.vector(name, &values)?))
+    }
+
+    fn vector(&mut self, name: &str, values: &[f32]) -> Result<String, ImportError> {
+        let extent = self.packer.floats(values)?;
+        Ok(self.graph.initialiser(name, Element::Float, &[values.len() as u64], extent))
+    }
+
+    fn stacked(&mut self, name: &str, parts: &[Rows<'_>]) -> Result<Packed, ImportError> {
+        let kinds: Vec<Kind> = parts.iter().map(Rows::kind).collect();
+        self.packed(name, parts, plan(&kinds, self.floats))
+    }
+
+    fn packed(&mut self, name: &str, parts: &[Rows<'_>], plan: Plan) -> Result<Packed, ImportError> {
+        let extent = self.packer.stacked(parts, plan)?;
+        let name = self.graph.initialiser(name, Element::Bytes, &[extent.length], extent);
+        Ok(Packed { name, layout: plan.layout })
+    }
+
+    fn mat_mul(
+        &mut self,
+        input: &str,
+        weights: &Packed,
+        bias: Option<&str>,
+        (rows, inputs): (usize, usize),
+        softcap: f32,
+        output: &str,
+    ) {
+        let mut names = vec![input, weights.name.as_str()];
+        names.extend(bias);
+        self.node(
+            "MatMul",
+            &names,
+            output,
+            &[
+                ("N", int(rows)),
+                ("K", int(inputs)),
+                ("layout", Attribute::Text(weights.layout.name())),
+                ("softcap", Attribute::Float(softcap)),
+            ],
+        );
+    }
+
+    /// A node of our own domain.
+    fn node(&mut self, op: &'static str, inputs: &[&str], output: &str, attributes: &[(&'static str, Attribute)]) {
+        self.graph.node(Node {
+            op,
+            domain: DOMAIN,
+            inputs: inputs.iter().map(|i| (*i).to_owned()).collect(),
+            outputs: vec![output.to_owned()],
+            attributes: attributes.to_vec(),
+        });
+    }
+}
+
+/// Sizes stay far below 2^63.
+fn int(value: usize) -> Attribute {
+    Attribute::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
