@@ -9,6 +9,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod licences;
+mod onnxruntime;
 mod rules;
 mod run;
 mod schemas;

@@ -1,7 +1,7 @@
 //! Everything that must hold before a change lands.
 
 use crate::run::{self, Result, have};
-use crate::{debian, schemas, venv};
+use crate::{debian, onnxruntime, schemas, venv};
 
 /// Python packages the end-to-end tests check reports with.
 const CHECKERS: &[&str] = &[
@@ -59,6 +59,9 @@ pub fn run() -> Result {
     }
     if let Err(e) = debian::with("git-lfs", &["git-lfs"]) {
         eprintln!("the test of downloads by git-lfs will be skipped: {e}");
+    }
+    if let Err(e) = onnxruntime::library() {
+        eprintln!("the tests of inference will be skipped: {e}");
     }
     if let Err(e) = tool("cedar-policy-cli", "4.14.1", "cedar") {
         eprintln!("the test beside Cedar's own command line will be skipped: {e}");

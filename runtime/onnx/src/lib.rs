@@ -1,1 +1,23 @@
-//! Yet to come.
+//! ONNX Runtime behind one door: sessions over memory that the caller holds,
+//! and our own operators in them.
+//!
+//! Job: [`Library`] loads the shared library once; [`Language`] runs imported
+//! language models (their heavy operators are those of `weighbridge-kernels`);
+//! [`Graph`] runs any other model.
+//!
+//! Trust boundary: a graph is an attacker's bytes. Everything here belongs in
+//! a confined process: no library of custom operators is ever loaded, and
+//! tensors outside the graph come from the memory given, never from a path.
+//!
+//! Deliberately unknown here: texts, requests, sockets.
+
+mod error;
+mod language;
+mod library;
+mod operators;
+mod session;
+
+pub use error::OnnxError;
+pub use language::{Language, Setting};
+pub use library::Library;
+pub use session::File;

@@ -1,0 +1,100 @@
+//! Our operators (domain `weighbridge`, version 1), in process and never
+//! loaded. Each is a thin layer over `weighbridge-kernels`; what they share
+//! between steps is in [`Shared`].
+
+mod attention;
+mod embed;
+mod feed_forward;
+mod mat_mul;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
+use ort::value::ValueRef;
+use weighbridge_kernels::{Isa, KernelError, Layout, PageStore, Pool, Scratch, StoreShape};
+
+use crate::OnnxError;
+
+/// What the operators of one model share: threads, working memory, keys and
+/// values, and whose tokens a step has. ONNX Runtime runs them one after the
+/// other, so nobody waits for the lock.
+pub(crate) struct Shared(Mutex<State>);
+
+pub(crate) struct State {
+    pub pool: Pool,
+    pub isa: Isa,
+    pub scratch: Scratch,
+    pub store: PageStore,
+    pub segments: Vec<Segment>,
+    /// Pages of all segments, one after the other.
+    pub pages: Vec<u32>,
+}
+
+/// Whose tokens they are, by place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub first: usize,
+    pub count: usize,
+    pub past: usize,
+    /// Its pages in [`State::pages`].
+    pub pages: (usize, usize),
+}
+
+impl Shared {
+    pub fn new(threads: usize, store: StoreShape) -> Result<Arc<Self>, OnnxError> {
+        Ok(Arc::new(Self(Mutex::new(State {
+            pool: Pool::new(threads)?,
+            isa: Isa::detect(),
+            scratch: Scratch::default(),
+            store: PageStore::new(store)?,
+            segments: Vec::new(),
+            pages: Vec::new(),
+        }))))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The domain with all operators.
+pub(crate) fn domain(shared: &Arc<Shared>) -> Result<Arc<OperatorDomain>, OnnxError> {
+    let domain = OperatorDomain::new("weighbridge")
+        .and_then(|d| d.add(embed::Embed(Arc::clone(shared))))
+        .and_then(|d| d.add(mat_mul::MatMul(Arc::clone(shared))))
+        .and_then(|d| d.add(feed_forward::GatedFeedForward(Arc::clone(shared))))
+        .and_then(|d| d.add(attention::Attention(Arc::clone(shared))));
+    domain.map(Arc::new).map_err(OnnxError::graph)
+}
+
+/// An attribute that is a size.
+fn size(node: &KernelContext<'_>, name: &str) -> ort::Result<usize> {
+    let value: i64 = node.get(name).ok_or_else(|| missing("attribute", name))?;
+    usize::try_from(value).map_err(|_| ort::Error::new(format!("attribute `{name}` is {value}, which is no size")))
+}
+
+fn float(node: &KernelContext<'_>, name: &str, absent: f32) -> f32 {
+    node.get(name).unwrap_or(absent)
+}
+
+fn layout(node: &KernelContext<'_>) -> ort::Result<Layout> {
+    let name: String = node.get("layout").ok_or_else(|| missing("attribute", "layout"))?;
+    Layout::from_name(&name).map_err(kernel)
+}
+
+fn input<'c>(context: &'c ComputeContext, index: usize, name: &str) -> ort::Result<ValueRef<'c>> {
+    context.input(index)?.ok_or_else(|| missing("input", name))
+}
+
+fn missing(what: &str, name: &str) -> ort::Error {
+    ort::Error::new(format!("{what} `{name}` is missing"))
+}
+
+fn kernel(error: KernelError) -> ort::Error {
+    ort::Error::new(error.to_string())
+}
+
+/// A length as ONNX counts.
+fn dimension(n: usize) -> ort::Result<i64> {
+    i64::try_from(n).map_err(|_| ort::Error::new("a dimension is too large"))
+}
