@@ -22,7 +22,7 @@ pub(crate) unsafe fn exp<S: Lanes>(x: S::F) -> S::F {
         let r = S::fnma(n, S::splat(-2.121_944_4e-4), r);
         // Least-error polynomial of Cephes' expf.
         let mut p = S::splat(1.987_569_1e-4);
-        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
             p = S::fma(p, r, S::splat(c));
         }
         let p = S::fma(S::mul(p, r), r, S::add(r, S::splat(1.0)));
@@ -49,7 +49,7 @@ pub(crate) unsafe fn gelu_tanh<S: Lanes>(x: S::F) -> S::F {
     // SAFETY: the caller's.
     unsafe {
         let cubic = S::mul(S::mul(S::mul(x, x), x), S::splat(0.044_715));
-        let z = S::mul(S::add(x, cubic), S::splat(-1.595_769_1));
+        let z = S::mul(S::add(x, cubic), S::splat(-1.595_769));
         S::div(x, S::add(S::splat(1.0), exp::<S>(z)))
     }
 }

@@ -122,12 +122,13 @@ unsafe fn stream_lines<S: Lanes>(from: *const u8, lines: usize) -> f32 {
         let mut most = [S::splat(0.0); 4];
         for line in 0..lines {
             let at = from.add(line * 256);
-            for i in 0..4 {
+            for (i, most) in most.iter_mut().enumerate() {
                 S::prefetch(at.wrapping_add(4096 + i * 64));
-                most[i] = S::max(most[i], S::load(at.add(i * 64).cast()));
+                *most = S::max(*most, S::load(at.add(i * 64).cast()));
             }
         }
-        S::sum(S::max(S::max(most[0], most[1]), S::max(most[2], most[3])))
+        let [a, b, c, d] = most;
+        S::sum(S::max(S::max(a, b), S::max(c, d)))
     }
 }
 

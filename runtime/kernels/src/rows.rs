@@ -83,7 +83,8 @@ unsafe fn most_of<S: Lanes>(row: &[f32]) -> f32 {
                 *most = S::max(S::load(chunk.as_ptr().add(i * 16)), *most);
             }
         }
-        S::most(S::max(S::max(most[0], most[1]), S::max(most[2], most[3])))
+        let [a, b, c, d] = most;
+        S::most(S::max(S::max(a, b), S::max(c, d)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! A running greatest score, sum and weighted values are corrected at each page
 //! (Milakov and Gimelshein 2018; Dao et al. 2022). Each query takes its pages in
 //! order, whoever is computed beside it, so its result has one order of sums.
+#![expect(clippy::indexing_slicing, clippy::needless_range_loop, reason = "constant loops over arrays of registers")]
 
 use super::{Item, Plan, rope::turn, store::PAGE_TOKENS};
 use crate::{lanes::Lanes, math};

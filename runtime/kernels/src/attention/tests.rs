@@ -103,8 +103,9 @@ impl Model {
         mut chunk: impl FnMut(usize, usize) -> usize,
     ) -> Vec<Vec<f32>> {
         let width = self.width();
-        let each = sequences.iter().map(|s| (s.len() / width).div_ceil(PAGE_TOKENS)).max().unwrap_or(0) as u32;
-        let count = sequences.len() as u32;
+        let each = sequences.iter().map(|s| (s.len() / width).div_ceil(PAGE_TOKENS)).max().unwrap_or(0);
+        let each = u32::try_from(each).unwrap();
+        let count = u32::try_from(sequences.len()).unwrap();
         let mut store = self.store((each * count) as usize);
         // What a page held before must not matter.
         store.memory_for_tests().fill(0xff);

@@ -2,7 +2,8 @@
 //! the same memory, products per second, attention, and whole passes over the
 //! shapes of known models.
 //!
-//! `kernel-bench [threads] [isa]`; both default to what the machine has.
+//! `kernel-bench [threads] [isa] [megabytes]`: by default what the machine has
+//! and matrices of 256 MB, far more than caches hold.
 
 use std::{
     hint::black_box,
@@ -10,11 +11,10 @@ use std::{
 };
 
 use weighbridge_kernels::{
-    Activation, Finish, Isa, KernelError, Layout, Memory, Pool, Scratch, Weights, gated_feed_forward, matmul, read,
+    Activation, AttentionShape, Finish, Isa, KernelError, Layout, Memory, PAGE_TOKENS, PageStore, Pool, Scratch,
+    Segment, StoreShape, Weights, attention, gated_feed_forward, matmul, read,
 };
 
-/// Bytes of one matrix: far more than any cache holds.
-const MATRIX_BYTES: usize = 256 << 20;
 const INPUTS: usize = 4096;
 /// How long one measurement lasts at least.
 const LEAST: Duration = Duration::from_millis(400);
@@ -24,9 +24,11 @@ fn main() -> Result<(), KernelError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(cores);
     let isa = arguments.next().and_then(|a| Isa::by_name(&a)).unwrap_or_else(Isa::detect);
+    let bytes = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(256usize).saturating_mul(1 << 20);
     let bench = Bench { pool: Pool::new(threads)?, isa };
     println!("{threads} threads, {}", isa.name());
-    bench.products()?;
+    bench.products(bytes)?;
+    bench.attention()?;
     bench.model("0.5B", &Shapes { width: 896, layers: 24, inner: 4864, qkv: 1152, vocabulary: 151_936 })?;
     bench.model("1.5B", &Shapes { width: 1536, layers: 28, inner: 8960, qkv: 2048, vocabulary: 151_936 })
 }
@@ -74,16 +76,16 @@ fn fill(layout: Layout, bytes: &mut [u8]) {
 }
 
 impl Bench {
-    fn products(&self) -> Result<(), KernelError> {
+    fn products(&self, bytes: usize) -> Result<(), KernelError> {
         println!("layout    M   GB/s  of read   GMAC/s");
         let mut scratch = Scratch::default();
         for layout in Layout::ALL {
-            let rows = MATRIX_BYTES / layout.group_bytes(INPUTS)? * 16;
+            let rows = bytes / layout.group_bytes(INPUTS)? * 16;
             let mut memory = Memory::zeroed(layout.packed_bytes(rows, INPUTS)?)?;
             fill(layout, memory.as_mut_slice());
             let bytes = memory.as_slice();
             let weights = Weights { layout, rows, inputs: INPUTS, bytes };
-            for m in [1usize, 4, 8, 128] {
+            for m in [1usize, 4, 8, 16, 128] {
                 let x: Vec<f32> = (0..m * INPUTS).map(|i| (i % 17) as f32 - 8.0).collect();
                 let mut out = vec![0f32; m * rows];
                 let plain = fastest(|| {
@@ -101,6 +103,60 @@ impl Bench {
                     products / time / 1e9
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// One layer: a prefill of so many tokens, then one token after them.
+    fn attention(&self) -> Result<(), KernelError> {
+        println!(
+            "attention, 14 heads of 64 on 2 / 32 heads of 128 on 8: prefill GMAC/s, one token's keys and values GB/s"
+        );
+        let mut scratch = Scratch::default();
+        for tokens in [128usize, 1024, 4096] {
+            print!("{tokens:5} tokens");
+            for (heads, kv_heads, head_size) in [(14, 2, 64), (32, 8, 128)] {
+                let pages: Vec<u32> = (0..=tokens / PAGE_TOKENS).filter_map(|p| p.try_into().ok()).collect();
+                let mut store = PageStore::new(StoreShape { layers: 1, kv_heads, head_size, pages: pages.len() })?;
+                let inv_freq: Vec<f32> =
+                    (0..head_size / 2).map(|i| 1e6f32.powf(-(i as f32) * 2.0 / head_size as f32)).collect();
+                let shape = AttentionShape {
+                    heads,
+                    kv_heads,
+                    head_size,
+                    inv_freq: &inv_freq,
+                    interleaved: false,
+                    rope_scale: 1.0,
+                    q_norm: None,
+                    k_norm: None,
+                    norm_epsilon: 1e-6,
+                    scale: 1.0 / (head_size as f32).sqrt(),
+                    window: 0,
+                    softcap: 0.0,
+                };
+                let qkv: Vec<f32> =
+                    (0..tokens * (heads + 2 * kv_heads) * head_size).map(|i| (i % 23) as f32 / 11.0 - 1.0).collect();
+                let mut out = vec![0f32; tokens * heads * head_size];
+                let whole = [Segment { first_row: 0, rows: tokens, past: 0, pages: &pages }];
+                let prefill = fastest(|| {
+                    attention(&self.pool, self.isa, &shape, &mut store, 0, &whole, &qkv, &mut out, &mut scratch)
+                })?;
+                let next = [Segment { first_row: 0, rows: 1, past: tokens, pages: &pages }];
+                let (qkv, out) = (qkv.get(..(heads + 2 * kv_heads) * head_size), out.get_mut(..heads * head_size));
+                let (qkv, out) = (qkv.unwrap_or_default(), out.unwrap_or_default());
+                let decode =
+                    fastest(|| attention(&self.pool, self.isa, &shape, &mut store, 0, &next, qkv, out, &mut scratch))?;
+                let products = (tokens * (tokens + 1) * heads * head_size) as f64;
+                let read = (tokens * kv_heads * head_size * 4) as f64;
+                print!(
+                    " | {:7.2} ms {:5.0} GMAC/s, {:6.1} us {:5.1} GB/s",
+                    prefill * 1e3,
+                    products / prefill / 1e9,
+                    decode * 1e6,
+                    read / decode / 1e9
+                );
+            }
+            println!();
         }
         Ok(())
     }

@@ -37,7 +37,9 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type F = F;
     type I = I;
     type W = I;
+    type X = __m256i;
     const TILE: usize = 4;
+    const PAIRS: bool = false;
     const TILE_HALF: usize = 2;
     const QUERIES: usize = 2;
 
@@ -115,8 +117,8 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
             let (c, d) = (_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b));
             ((_mm256_and_si256(a, low), _mm256_and_si256(b, low)), (_mm256_and_si256(c, low), _mm256_and_si256(d, low)))
         }
-        fn dot_nibbles(acc: I, w: I, x: *const i32) -> I {
-            let x = _mm256_set1_epi32(x.read_unaligned());
+        fn spread(from: *const i8) -> __m256i { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+        fn dot_nibbles(acc: I, w: I, x: __m256i) -> I {
             (Self::four(acc.0, w.0, x), Self::four(acc.1, w.1, x))
         }
         fn bytes(from: *const u8) -> I {
@@ -125,8 +127,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
             if VNNI { (a, b) } else { (_mm256_xor_si256(a, flip), _mm256_xor_si256(b, flip)) }
         }
         fn start_bytes(correction: i32) -> I { Self::splat_int(if VNNI { correction } else { 0 }) }
-        fn dot_bytes(acc: I, w: I, x: *const i32) -> I {
-            let x = _mm256_set1_epi32(x.read_unaligned());
+        fn dot_bytes(acc: I, w: I, x: __m256i) -> I {
             if VNNI {
                 (Self::four(acc.0, w.0, x), Self::four(acc.1, w.1, x))
             } else {

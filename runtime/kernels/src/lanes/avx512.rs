@@ -13,7 +13,9 @@ impl Lanes for Avx512 {
     type F = F;
     type I = I;
     type W = I;
-    const TILE: usize = 16;
+    type X = I;
+    const TILE: usize = 4;
+    const PAIRS: bool = true;
     const TILE_HALF: usize = 8;
     const QUERIES: usize = 8;
 
@@ -62,14 +64,11 @@ impl Lanes for Avx512 {
             let (both, low) = (_mm512_loadu_si512(from.cast()), _mm512_set1_epi8(15));
             (_mm512_and_si512(both, low), _mm512_and_si512(_mm512_srli_epi16::<4>(both), low))
         }
-        fn dot_nibbles(acc: I, w: I, x: *const i32) -> I {
-            _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x.read_unaligned()))
-        }
+        fn spread(from: *const i8) -> I { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+        fn dot_nibbles(acc: I, w: I, x: I) -> I { _mm512_dpbusd_epi32(acc, w, x) }
         fn bytes(from: *const u8) -> I { _mm512_loadu_si512(from.cast()) }
         fn start_bytes(correction: i32) -> I { _mm512_set1_epi32(correction) }
-        fn dot_bytes(acc: I, w: I, x: *const i32) -> I {
-            _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x.read_unaligned()))
-        }
+        fn dot_bytes(acc: I, w: I, x: I) -> I { _mm512_dpbusd_epi32(acc, w, x) }
         fn prefetch(at: *const u8) { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 }

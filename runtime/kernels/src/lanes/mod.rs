@@ -34,8 +34,12 @@ pub(crate) trait Lanes {
     type I: Copy;
     /// 64 weights of 4 or 8 bits: four per lane.
     type W: Copy;
+    /// Four i8 inputs, for every lane.
+    type X: Copy;
     /// Rows computed together by integer products.
     const TILE: usize;
+    /// Two groups of outputs fit the registers beside four rows.
+    const PAIRS: bool;
     /// Rows computed together by half-precision products.
     const TILE_HALF: usize;
     /// Queries computed together by attention.
@@ -86,15 +90,17 @@ pub(crate) trait Lanes {
 
     /// Reads 64 bytes: low nibbles, high nibbles.
     unsafe fn nibbles(from: *const u8) -> (Self::W, Self::W);
-    /// Adds, per lane, four products of nibbles with the four i8 at `x`.
-    unsafe fn dot_nibbles(acc: Self::I, w: Self::W, x: *const i32) -> Self::I;
+    /// Reads four i8, none of them -128.
+    unsafe fn spread(from: *const i8) -> Self::X;
+    /// Adds, per lane, four products of nibbles with four inputs.
+    unsafe fn dot_nibbles(acc: Self::I, w: Self::W, x: Self::X) -> Self::I;
     /// Reads 64 bytes of weights + 128.
     unsafe fn bytes(from: *const u8) -> Self::W;
     /// Where a product of bytes starts: `correction` (-128 times the sum of
     /// the inputs) if `dot_bytes` multiplies weights + 128, else 0.
     unsafe fn start_bytes(correction: i32) -> Self::I;
-    /// Adds, per lane, four products of bytes with the four i8 (never -128) at `x`.
-    unsafe fn dot_bytes(acc: Self::I, w: Self::W, x: *const i32) -> Self::I;
+    /// Adds, per lane, four products of bytes with four inputs.
+    unsafe fn dot_bytes(acc: Self::I, w: Self::W, x: Self::X) -> Self::I;
     /// Hints that the line at `at` is needed soon; any address will do.
     unsafe fn prefetch(at: *const u8);
 }

@@ -52,7 +52,9 @@ impl<const DOT: bool> Lanes for Neon<DOT> {
     type F = F;
     type I = I;
     type W = W;
+    type X = int8x16_t;
     const TILE: usize = 4;
+    const PAIRS: bool = false;
     const TILE_HALF: usize = 2;
     const QUERIES: usize = 2;
 
@@ -126,14 +128,14 @@ impl<const DOT: bool> Lanes for Neon<DOT> {
             let high = |v| vreinterpretq_s8_u8(vshrq_n_u8::<4>(v));
             (four!(low; all), four!(high; all))
         }
-        fn dot_nibbles(acc: I, w: W, x: *const i32) -> I { Self::dot_bytes(acc, w, x) }
+        fn spread(from: *const i8) -> int8x16_t { vreinterpretq_s8_s32(vdupq_n_s32(from.cast::<i32>().read_unaligned())) }
+        fn dot_nibbles(acc: I, w: W, x: int8x16_t) -> I { Self::dot_bytes(acc, w, x) }
         fn bytes(from: *const u8) -> W {
             let part = |at: *const u8| vreinterpretq_s8_u8(veorq_u8(vld1q_u8(at), vdupq_n_u8(0x80)));
             [part(from), part(from.add(16)), part(from.add(32)), part(from.add(48))]
         }
         fn start_bytes(_correction: i32) -> I { [vdupq_n_s32(0); 4] }
-        fn dot_bytes(acc: I, w: W, x: *const i32) -> I {
-            let x = vreinterpretq_s8_s32(vdupq_n_s32(x.read_unaligned()));
+        fn dot_bytes(acc: I, w: W, x: int8x16_t) -> I {
             [Self::dot(acc[0], w[0], x), Self::dot(acc[1], w[1], x), Self::dot(acc[2], w[2], x), Self::dot(acc[3], w[3], x)]
         }
         fn prefetch(_at: *const u8) {}

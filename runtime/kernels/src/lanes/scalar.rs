@@ -28,7 +28,9 @@ impl Lanes for Scalar {
     type F = F;
     type I = I;
     type W = [i8; 64];
+    type X = [i8; 4];
     const TILE: usize = 4;
+    const PAIRS: bool = false;
     const TILE_HALF: usize = 4;
     const QUERIES: usize = 2;
 
@@ -69,13 +71,13 @@ impl Lanes for Scalar {
             let both = from.cast::<[u8; 64]>().read_unaligned();
             (both.map(|v| (v & 15) as i8), both.map(|v| (v >> 4) as i8))
         }
-        fn dot_nibbles(acc: I, w: [i8; 64], x: *const i32) -> I { Self::dot_bytes(acc, w, x) }
+        fn spread(from: *const i8) -> [i8; 4] { from.cast::<[i8; 4]>().read_unaligned() }
+        fn dot_nibbles(acc: I, w: [i8; 64], x: [i8; 4]) -> I { Self::dot_bytes(acc, w, x) }
         fn bytes(from: *const u8) -> [i8; 64] {
             from.cast::<[u8; 64]>().read_unaligned().map(|v| (v ^ 0x80) as i8)
         }
         fn start_bytes(_correction: i32) -> I { [0; 16] }
-        fn dot_bytes(acc: I, w: [i8; 64], x: *const i32) -> I {
-            let x = x.cast::<[i8; 4]>().read_unaligned();
+        fn dot_bytes(acc: I, w: [i8; 64], x: [i8; 4]) -> I {
             std::array::from_fn(|r| (0..4).fold(acc[r], |s, j| s.wrapping_add(i32::from(w[r * 4 + j]) * i32::from(x[j]))))
         }
         fn prefetch(_at: *const u8) {}

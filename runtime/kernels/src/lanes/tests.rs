@@ -44,11 +44,11 @@ unsafe fn all<S: Lanes>(x: &[f32], bytes: &[u8], out: &mut Vec<u32>) {
         let mut small = [0i8; 16];
         S::store_bytes(small.as_mut_ptr(), int);
         keep(S::splat(small.iter().map(|v| f32::from(*v)).sum()));
-        let words = small.as_ptr().cast::<i32>();
+        let word = |i: usize| S::spread(small.as_ptr().add(4 * i));
         let (low, high) = S::nibbles(bytes.as_ptr());
-        keep(S::to_float(S::dot_nibbles(S::dot_nibbles(int, low, words), high, words.add(1))));
+        keep(S::to_float(S::dot_nibbles(S::dot_nibbles(int, low, word(0)), high, word(1))));
         let sum: i32 = small[8..12].iter().map(|v| i32::from(*v)).sum();
-        keep(S::to_float(S::dot_bytes(S::start_bytes(-128 * sum), S::bytes(bytes.as_ptr()), words.add(2))));
+        keep(S::to_float(S::dot_bytes(S::start_bytes(-128 * sum), S::bytes(bytes.as_ptr()), word(2))));
     }
 }
 

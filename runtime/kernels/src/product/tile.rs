@@ -1,4 +1,5 @@
 //! A tile of rows by a group of 16 outputs, for each layout.
+#![expect(clippy::indexing_slicing, clippy::needless_range_loop, reason = "constant loops over arrays of registers")]
 
 use std::ops::Range;
 
@@ -28,81 +29,126 @@ pub(super) unsafe fn groups<S: Lanes>(job: &Job<'_>, groups: Range<usize>) {
 /// A layout's inner product.
 trait Block {
     const LAYOUT: Layout;
-    /// `M` rows of activations at `x` by the group at `w`, both `blocks` long.
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M];
+    /// Two groups at once share the reads of activations and so gain.
+    const PAIRS: bool = true;
+    /// `M` rows of activations at `x` by `G` groups, the first at `w`, the next
+    /// `apart` bytes later, all `blocks` long.
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G];
 }
 
 /// Rows in panels that the cache holds, groups within, tiles within: weights
-/// come from memory once per panel and from the first cache for each tile.
+/// come from memory once per panel and from a cache for each tile.
 #[inline(always)]
 unsafe fn walk<S: Lanes, B: Block>(job: &Job<'_>, groups: Range<usize>) {
     let (m, blocks) = (job.panel.m, job.panel.blocks);
     let (row, most) = (blocks * panel::row_bytes(B::LAYOUT), panel::most::<S>(B::LAYOUT));
     let rows = (PANEL_BYTES / row / most).max(1) * most;
+    // One row alone waits for memory, which likes one stream best.
+    let pairs = B::PAIRS && S::PAIRS && job.gate.is_none() && m > 1;
     let mut first = 0;
     while first < m {
         let end = m.min(first + rows);
-        for group in groups.clone() {
+        let mut group = groups.start;
+        while group < groups.end {
+            let count = if pairs && groups.end - group > 1 { 2 } else { 1 };
             let mut at = first;
             while at < end {
                 let tile = panel::tile_rows(end - at, most);
-                // SAFETY: tile and group lie within the job; no instruction
-                // set has tiles of more than 16 rows.
+                // SAFETY: tile and groups lie within the job; no instruction
+                // set has tiles of more than 8 rows, or of more than 4 in pairs.
                 unsafe {
                     let x = job.panel.data.add(at * row);
-                    match tile {
-                        16 => one::<S, B, 16>(job, x, at, group),
-                        8 => one::<S, B, 8>(job, x, at, group),
-                        4 => one::<S, B, 4>(job, x, at, group),
-                        2 => one::<S, B, 2>(job, x, at, group),
-                        _ => one::<S, B, 1>(job, x, at, group),
+                    match (tile, count) {
+                        (4, 2) => some::<S, B, 4, 2>(job, x, at, group),
+                        (2, 2) => some::<S, B, 2, 2>(job, x, at, group),
+                        (1, 2) => some::<S, B, 1, 2>(job, x, at, group),
+                        (8, _) => some::<S, B, 8, 1>(job, x, at, group),
+                        (4, _) => some::<S, B, 4, 1>(job, x, at, group),
+                        (2, _) => some::<S, B, 2, 1>(job, x, at, group),
+                        _ => some::<S, B, 1, 1>(job, x, at, group),
                     }
                 }
                 at += tile;
             }
+            group += count;
         }
         first = end;
     }
 }
 
-/// One tile by one group, finished and stored.
+/// One tile by `G` groups (for a gate: by one group of each), finished and stored.
 #[inline(always)]
-unsafe fn one<S: Lanes, B: Block, const M: usize>(job: &Job<'_>, x: *const u8, row: usize, group: usize) {
+unsafe fn some<S: Lanes, B: Block, const M: usize, const G: usize>(
+    job: &Job<'_>,
+    x: *const u8,
+    row: usize,
+    group: usize,
+) {
     let blocks = job.panel.blocks;
     let bytes = blocks * B::LAYOUT.block_bytes();
-    let first = group * GROUP_ROWS;
-    let columns = (job.rows - first).min(GROUP_ROWS);
-    // SAFETY: the group's bytes (for a gate: both groups'), the tile's rows and
-    // the columns stored lie within what the job's sizes say.
+    // SAFETY: the groups' bytes and the tile's rows lie within what the job's
+    // sizes say.
     unsafe {
-        let mut value;
-        if let Some(gate) = job.gate {
-            value = B::tile::<S, M>(x, job.weights.add(group * 2 * bytes), blocks);
-            let up = B::tile::<S, M>(x, job.weights.add((group * 2 + 1) * bytes), blocks);
-            for i in 0..M {
-                let gated = match gate {
-                    Activation::Silu => math::silu::<S>(value[i]),
-                    Activation::GeluTanh => math::gelu_tanh::<S>(value[i]),
-                };
-                value[i] = S::mul(gated, up[i]);
+        let Some(gate) = job.gate else {
+            let values = B::tile::<S, M, G>(x, job.weights.add(group * bytes), bytes, blocks);
+            for (g, value) in values.into_iter().enumerate() {
+                finish::<S, M>(job, value, row, (group + g) * GROUP_ROWS);
             }
+            return;
+        };
+        let w = job.weights.add(group * 2 * bytes);
+        let [mut value, up] = if B::PAIRS && S::PAIRS {
+            B::tile::<S, M, 2>(x, w, bytes, blocks)
         } else {
-            value = B::tile::<S, M>(x, job.weights.add(group * bytes), blocks);
-            if !job.bias.is_null() {
-                let mut bias = [0f32; GROUP_ROWS];
-                job.bias.add(first).copy_to_nonoverlapping(bias.as_mut_ptr(), columns);
-                let bias = S::load(bias.as_ptr());
-                for v in &mut value {
-                    *v = S::add(*v, bias);
-                }
-            }
-            if job.softcap > 0.0 {
-                for v in &mut value {
-                    *v = math::soft_cap::<S>(*v, job.softcap);
-                }
+            let [gate] = B::tile::<S, M, 1>(x, w, bytes, blocks);
+            let [up] = B::tile::<S, M, 1>(x, w.add(bytes), bytes, blocks);
+            [gate, up]
+        };
+        for (v, up) in value.iter_mut().zip(up) {
+            let gated = match gate {
+                Activation::Silu => math::silu::<S>(*v),
+                Activation::GeluTanh => math::gelu_tanh::<S>(*v),
+            };
+            *v = S::mul(gated, up);
+        }
+        store::<S, M>(job, value, row, group * GROUP_ROWS);
+    }
+}
+
+/// Bias and cap, then the store.
+#[inline(always)]
+unsafe fn finish<S: Lanes, const M: usize>(job: &Job<'_>, mut value: [S::F; M], row: usize, first: usize) {
+    // SAFETY: `bias`, if there is one, holds as many as there are columns.
+    unsafe {
+        if !job.bias.is_null() {
+            let mut bias = [0f32; GROUP_ROWS];
+            job.bias.add(first).copy_to_nonoverlapping(bias.as_mut_ptr(), (job.rows - first).min(GROUP_ROWS));
+            let bias = S::load(bias.as_ptr());
+            for v in &mut value {
+                *v = S::add(*v, bias);
             }
         }
-        for (i, v) in value.into_iter().enumerate() {
+        if job.softcap > 0.0 {
+            for v in &mut value {
+                *v = math::soft_cap::<S>(*v, job.softcap);
+            }
+        }
+        store::<S, M>(job, value, row, first);
+    }
+}
+
+/// Stores a tile's columns from `first` on; the last group may have fewer than 16.
+#[inline(always)]
+unsafe fn store<S: Lanes, const M: usize>(job: &Job<'_>, value: [S::F; M], row: usize, first: usize) {
+    let columns = (job.rows - first).min(GROUP_ROWS);
+    for (i, v) in value.into_iter().enumerate() {
+        // SAFETY: rows and columns lie within `out`.
+        unsafe {
             let to = job.out.add((row + i) * job.rows + first);
             if columns == GROUP_ROWS {
                 S::store(to, v);
@@ -132,25 +178,44 @@ impl Block for Q4 {
     const LAYOUT: Layout = Layout::Q4;
 
     #[inline(always)]
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M] {
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G] {
         // SAFETY: the caller's; see the layouts of weights and panels.
         unsafe {
             let (mut x, mut w) = (x, w);
-            let mut sums = [S::splat(0.0); M];
+            let mut sums = [[S::splat(0.0); M]; G];
             for _ in 0..blocks {
-                ahead::<S>(w, 288);
-                let chunks = [S::nibbles(w), S::nibbles(w.add(64)), S::nibbles(w.add(128)), S::nibbles(w.add(192))];
-                let scale = S::load_half(w.add(256).cast());
-                for i in 0..M {
-                    let at = x.add(i * 32).cast::<i32>();
-                    let mut low = S::splat_int(x.add(M * 36 + i * 4).cast::<i32>().read());
-                    let mut high = S::splat_int(0);
+                let zero = S::nibbles(w);
+                let mut chunks = [[zero; 4]; G];
+                let mut scales = [S::splat(0.0); G];
+                for g in 0..G {
+                    let w = w.add(g * apart);
+                    ahead::<S>(w, 288);
                     for c in 0..4 {
-                        low = S::dot_nibbles(low, chunks[c].0, at.add(2 * c));
-                        high = S::dot_nibbles(high, chunks[c].1, at.add(2 * c + 1));
+                        chunks[g][c] = S::nibbles(w.add(c * 64));
                     }
-                    let scale = S::mul(scale, S::splat(x.add(M * 32 + i * 4).cast::<f32>().read()));
-                    sums[i] = S::fma(S::to_float(S::add_int(low, high)), scale, sums[i]);
+                    scales[g] = S::load_half(w.add(256).cast());
+                }
+                for i in 0..M {
+                    let at = x.add(i * 32).cast::<i8>();
+                    let factor = S::splat(x.add(M * 32 + i * 4).cast::<f32>().read());
+                    let mut low = [S::splat_int(x.add(M * 36 + i * 4).cast::<i32>().read()); G];
+                    let mut high = [S::splat_int(0); G];
+                    for c in 0..4 {
+                        let (a, b) = (S::spread(at.add(8 * c)), S::spread(at.add(8 * c + 4)));
+                        for g in 0..G {
+                            low[g] = S::dot_nibbles(low[g], chunks[g][c].0, a);
+                            high[g] = S::dot_nibbles(high[g], chunks[g][c].1, b);
+                        }
+                    }
+                    for g in 0..G {
+                        sums[g][i] =
+                            S::fma(S::to_float(S::add_int(low[g], high[g])), S::mul(scales[g], factor), sums[g][i]);
+                    }
                 }
                 x = x.add(M * 40);
                 w = w.add(288);
@@ -166,25 +231,45 @@ impl Block for Q4A {
     const LAYOUT: Layout = Layout::Q4A;
 
     #[inline(always)]
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M] {
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G] {
         // SAFETY: as for `Q4`.
         unsafe {
             let (mut x, mut w) = (x, w);
-            let mut sums = [S::splat(0.0); M];
+            let mut sums = [[S::splat(0.0); M]; G];
             for _ in 0..blocks {
-                ahead::<S>(w, 384);
-                let chunks = [S::nibbles(w), S::nibbles(w.add(64)), S::nibbles(w.add(128)), S::nibbles(w.add(192))];
-                let (scale, minimum) = (S::load(w.add(256).cast()), S::load(w.add(320).cast()));
-                for i in 0..M {
-                    let at = x.add(i * 32).cast::<i32>();
-                    let (mut low, mut high) = (S::splat_int(0), S::splat_int(0));
+                let zero = S::nibbles(w);
+                let mut chunks = [[zero; 4]; G];
+                let mut scales = [(S::splat(0.0), S::splat(0.0)); G];
+                for g in 0..G {
+                    let w = w.add(g * apart);
+                    ahead::<S>(w, 384);
                     for c in 0..4 {
-                        low = S::dot_nibbles(low, chunks[c].0, at.add(2 * c));
-                        high = S::dot_nibbles(high, chunks[c].1, at.add(2 * c + 1));
+                        chunks[g][c] = S::nibbles(w.add(c * 64));
                     }
-                    let scale = S::mul(scale, S::splat(x.add(M * 32 + i * 4).cast::<f32>().read()));
-                    sums[i] = S::fma(S::to_float(S::add_int(low, high)), scale, sums[i]);
-                    sums[i] = S::fnma(minimum, S::splat(x.add(M * 36 + i * 4).cast::<f32>().read()), sums[i]);
+                    scales[g] = (S::load(w.add(256).cast()), S::load(w.add(320).cast()));
+                }
+                for i in 0..M {
+                    let at = x.add(i * 32).cast::<i8>();
+                    let factor = S::splat(x.add(M * 32 + i * 4).cast::<f32>().read());
+                    let offset = S::splat(x.add(M * 36 + i * 4).cast::<f32>().read());
+                    let (mut low, mut high) = ([S::splat_int(0); G], [S::splat_int(0); G]);
+                    for c in 0..4 {
+                        let (a, b) = (S::spread(at.add(8 * c)), S::spread(at.add(8 * c + 4)));
+                        for g in 0..G {
+                            low[g] = S::dot_nibbles(low[g], chunks[g][c].0, a);
+                            high[g] = S::dot_nibbles(high[g], chunks[g][c].1, b);
+                        }
+                    }
+                    for g in 0..G {
+                        let (scale, minimum) = scales[g];
+                        let sum = S::fma(S::to_float(S::add_int(low[g], high[g])), S::mul(scale, factor), sums[g][i]);
+                        sums[g][i] = S::fnma(minimum, offset, sum);
+                    }
                 }
                 x = x.add(M * 40);
                 w = w.add(384);
@@ -200,28 +285,43 @@ impl Block for Q8 {
     const LAYOUT: Layout = Layout::Q8;
 
     #[inline(always)]
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M] {
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G] {
         // SAFETY: as for `Q4`.
         unsafe {
             let (mut x, mut w) = (x, w);
-            let mut sums = [S::splat(0.0); M];
+            let mut sums = [[S::splat(0.0); M]; G];
             for _ in 0..blocks {
-                ahead::<S>(w, 544);
-                let scale = S::load_half(w.add(512).cast());
-                let mut chunks = [S::bytes(w); 8];
-                for c in 1..8 {
-                    chunks[c] = S::bytes(w.add(c * 64));
+                let mut chunks = [[S::bytes(w); 8]; G];
+                let mut scales = [S::splat(0.0); G];
+                for g in 0..G {
+                    let w = w.add(g * apart);
+                    ahead::<S>(w, 544);
+                    for c in 0..8 {
+                        chunks[g][c] = S::bytes(w.add(c * 64));
+                    }
+                    scales[g] = S::load_half(w.add(512).cast());
                 }
                 for i in 0..M {
-                    let at = x.add(i * 32).cast::<i32>();
-                    let mut even = S::start_bytes(x.add(M * 36 + i * 4).cast::<i32>().read());
-                    let mut odd = S::splat_int(0);
+                    let at = x.add(i * 32).cast::<i8>();
+                    let factor = S::splat(x.add(M * 32 + i * 4).cast::<f32>().read());
+                    let mut even = [S::start_bytes(x.add(M * 36 + i * 4).cast::<i32>().read()); G];
+                    let mut odd = [S::splat_int(0); G];
                     for c in 0..4 {
-                        even = S::dot_bytes(even, chunks[2 * c], at.add(2 * c));
-                        odd = S::dot_bytes(odd, chunks[2 * c + 1], at.add(2 * c + 1));
+                        let (a, b) = (S::spread(at.add(8 * c)), S::spread(at.add(8 * c + 4)));
+                        for g in 0..G {
+                            even[g] = S::dot_bytes(even[g], chunks[g][2 * c], a);
+                            odd[g] = S::dot_bytes(odd[g], chunks[g][2 * c + 1], b);
+                        }
                     }
-                    let scale = S::mul(scale, S::splat(x.add(M * 32 + i * 4).cast::<f32>().read()));
-                    sums[i] = S::fma(S::to_float(S::add_int(even, odd)), scale, sums[i]);
+                    for g in 0..G {
+                        sums[g][i] =
+                            S::fma(S::to_float(S::add_int(even[g], odd[g])), S::mul(scales[g], factor), sums[g][i]);
+                    }
                 }
                 x = x.add(M * 40);
                 w = w.add(544);
@@ -237,30 +337,45 @@ impl Block for Q8H {
     const LAYOUT: Layout = Layout::Q8H;
 
     #[inline(always)]
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M] {
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G] {
         // SAFETY: as for `Q4`.
         unsafe {
             let (mut x, mut w) = (x, w);
-            let mut sums = [S::splat(0.0); M];
+            let mut sums = [[S::splat(0.0); M]; G];
             for _ in 0..blocks {
-                ahead::<S>(w, 640);
-                let scales = [S::load(w.add(512).cast()), S::load(w.add(576).cast())];
-                let mut chunks = [S::bytes(w); 8];
-                for c in 1..8 {
-                    chunks[c] = S::bytes(w.add(c * 64));
+                let mut chunks = [[S::bytes(w); 8]; G];
+                let mut scales = [(S::splat(0.0), S::splat(0.0)); G];
+                for g in 0..G {
+                    let w = w.add(g * apart);
+                    ahead::<S>(w, 640);
+                    for c in 0..8 {
+                        chunks[g][c] = S::bytes(w.add(c * 64));
+                    }
+                    scales[g] = (S::load(w.add(512).cast()), S::load(w.add(576).cast()));
                 }
                 for i in 0..M {
-                    let at = x.add(i * 32).cast::<i32>();
+                    let at = x.add(i * 32).cast::<i8>();
+                    let factor = S::splat(x.add(M * 32 + i * 4).cast::<f32>().read());
                     let corrections = x.add(M * 36 + i * 8).cast::<i32>();
-                    let mut first = S::start_bytes(corrections.read());
-                    let mut second = S::start_bytes(corrections.add(1).read());
+                    let mut first = [S::start_bytes(corrections.read()); G];
+                    let mut second = [S::start_bytes(corrections.add(1).read()); G];
                     for c in 0..4 {
-                        first = S::dot_bytes(first, chunks[c], at.add(c));
-                        second = S::dot_bytes(second, chunks[4 + c], at.add(4 + c));
+                        let (a, b) = (S::spread(at.add(4 * c)), S::spread(at.add(16 + 4 * c)));
+                        for g in 0..G {
+                            first[g] = S::dot_bytes(first[g], chunks[g][c], a);
+                            second[g] = S::dot_bytes(second[g], chunks[g][4 + c], b);
+                        }
                     }
-                    let scale = S::splat(x.add(M * 32 + i * 4).cast::<f32>().read());
-                    sums[i] = S::fma(S::to_float(first), S::mul(scales[0], scale), sums[i]);
-                    sums[i] = S::fma(S::to_float(second), S::mul(scales[1], scale), sums[i]);
+                    for g in 0..G {
+                        let (low, high) = scales[g];
+                        let sum = S::fma(S::to_float(first[g]), S::mul(low, factor), sums[g][i]);
+                        sums[g][i] = S::fma(S::to_float(second[g]), S::mul(high, factor), sum);
+                    }
                 }
                 x = x.add(M * 44);
                 w = w.add(640);
@@ -274,9 +389,15 @@ struct F16;
 
 impl Block for F16 {
     const LAYOUT: Layout = Layout::F16;
+    const PAIRS: bool = false;
 
     #[inline(always)]
-    unsafe fn tile<S: Lanes, const M: usize>(x: *const u8, w: *const u8, blocks: usize) -> [S::F; M] {
+    unsafe fn tile<S: Lanes, const M: usize, const G: usize>(
+        x: *const u8,
+        w: *const u8,
+        _apart: usize,
+        blocks: usize,
+    ) -> [[S::F; M]; G] {
         // SAFETY: as for `Q4`.
         unsafe {
             let (mut x, mut w) = (x.cast::<f32>(), w);
@@ -297,7 +418,8 @@ impl Block for F16 {
             for i in 0..M {
                 even[i] = S::add(even[i], odd[i]);
             }
-            even
+            // Always one group: `PAIRS` is off.
+            [even; G]
         }
     }
 }
