@@ -9,10 +9,25 @@
 //! exact, floating-point sums have one order, and that order depends neither
 //! on the instruction set nor on how many rows are computed together.
 
+mod attention;
 mod error;
+mod lanes;
 pub mod layout;
+mod math;
+mod memory;
+mod pool;
+mod product;
+mod rows;
+mod scratch;
 #[cfg(test)]
 mod testing;
 
+pub use attention::{AttentionShape, PAGE_TOKENS, PageStore, Segment, StoreShape, attention};
 pub use error::KernelError;
+pub use lanes::Isa;
 pub use layout::Layout;
+pub use memory::{Memory, read};
+pub use pool::Pool;
+pub use product::{Activation, Finish, Weights, gated_feed_forward, matmul};
+pub use rows::{argmax, embed};
+pub use scratch::Scratch;
