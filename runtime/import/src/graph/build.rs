@@ -32,25 +32,18 @@ pub(crate) fn build(
     Ok(proto::model(&b.graph, &model.architecture, &inputs, &[logits]))
 }
 
-struct Builder<'m, 'o> {
-    model: &'m Model,
-    names: &'m Names,
-    tensors: &'m Tensors,
+pub(super) struct Builder<'m, 'o> {
+    pub(super) model: &'m Model,
+    pub(super) names: &'m Names,
+    pub(super) tensors: &'m Tensors,
     /// Layout of matrices stored as floats.
-    floats: Layout,
-    packer: &'m mut Packer<'o>,
-    graph: Graph,
-}
-
-/// Projections that go into one matrix, with names and rows of each.
-struct Group<'t> {
-    plan: Plan,
-    matrices: Vec<Rows<'t>>,
-    names: Vec<(String, usize)>,
+    pub(super) floats: Layout,
+    pub(super) packer: &'m mut Packer<'o>,
+    pub(super) graph: Graph,
 }
 
 /// A packed matrix in the graph.
-struct Packed {
+pub(super) struct Packed {
     name: String,
     layout: Layout,
 }
@@ -112,101 +105,6 @@ impl Builder<'_, '_> {
         });
         self.mat_mul("final.rows", &head, None, (sizes.vocabulary, sizes.hidden), model.logit_softcap, "logits");
         Ok(())
-    }
-
-    fn attention(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
-        let (model, sizes) = (self.model, self.model.sizes);
-        let at = |what: &str| format!("layer.{layer}.attention.{what}");
-        let qkv = self.projections(layer, input)?;
-        let kind =
-            model.layers.get(layer).copied().ok_or_else(|| {
-                ImportError::configuration("number of layers", format!("does not reach layer {layer}"))
-            })?;
-        let mut inputs = vec![qkv, format!("inv_freq.{}", kind.rope)];
-        if model.family.head_norms() {
-            for (role, name) in [(Role::QueryNorm, "q_norm"), (Role::KeyNorm, "k_norm")] {
-                let values = self.norm_weights(&self.names.layer(layer, role), sizes.head_size)?;
-                inputs.push(self.vector(&at(name), &values)?);
-            }
-        }
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let rope_scale = model.ropes.get(kind.rope).map_or(1.0, |r| r.scale);
-        self.node(
-            "Attention",
-            &inputs,
-            &at("mixed"),
-            &[
-                ("layer", int(layer)),
-                ("heads", int(sizes.heads)),
-                ("kv_heads", int(sizes.kv_heads)),
-                ("head_size", int(sizes.head_size)),
-                ("interleaved", Attribute::Int(i64::from(model.interleaved))),
-                ("scale", Attribute::Float(model.attention_scale)),
-                ("window", int(kind.window)),
-                ("softcap", Attribute::Float(model.attention_softcap)),
-                ("norm_epsilon", Attribute::Float(model.epsilon)),
-                ("rope_scale", Attribute::Float(rope_scale)),
-            ],
-        );
-        let name = self.names.layer(layer, Role::Output);
-        let inner = sizes.heads * sizes.head_size;
-        let rows = self.tensors.matrix(&format!("{name}.weight"), sizes.hidden, inner)?;
-        let packed = self.stacked(&at("output"), &[rows])?;
-        let bias = self.bias(&[(name, sizes.hidden)], &at("output.bias"))?;
-        self.mat_mul(&at("mixed"), &packed, bias.as_deref(), (sizes.hidden, inner), 0.0, &at("out"));
-        Ok(at("out"))
-    }
-
-    /// Query, key and value in one matrix; where no layout holds all of them
-    /// exactly, in as few as do, side by side.
-    fn projections(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
-        let sizes = self.model.sizes;
-        let at = |what: &str| format!("layer.{layer}.attention.{what}");
-        let (queries, keys) = (sizes.heads * sizes.head_size, sizes.kv_heads * sizes.head_size);
-        let fused = self.names.layer(layer, Role::Fused);
-        let mut parts = if self.tensors.has(&format!("{fused}.weight")) {
-            vec![(fused, queries + 2 * keys)]
-        } else {
-            let each = [(Role::Query, queries), (Role::Key, keys), (Role::Value, keys)];
-            each.map(|(role, rows)| (self.names.layer(layer, role), rows)).to_vec()
-        };
-        let mut groups: Vec<Group<'_>> = Vec::new();
-        for (name, rows) in parts.drain(..) {
-            let matrix = self.tensors.matrix(&format!("{name}.weight"), rows, sizes.hidden)?;
-            let alone = plan(&[matrix.kind()], self.floats);
-            // A group grows as long as all of it stays as exact as it was.
-            if let Some(group) = groups.last_mut() {
-                let kinds: Vec<Kind> = group.matrices.iter().chain([&matrix]).map(Rows::kind).collect();
-                if let Some(joined) = plan(&kinds, self.floats).joins(group.plan, alone) {
-                    group.plan = joined;
-                    group.matrices.push(matrix);
-                    group.names.push((name, rows));
-                    continue;
-                }
-            }
-            groups.push(Group { plan: alone, matrices: vec![matrix], names: vec![(name, rows)] });
-        }
-        let several = groups.len() > 1;
-        let mut outputs = Vec::new();
-        for (n, Group { plan, matrices, names }) in groups.into_iter().enumerate() {
-            let suffix = if several { format!(".{n}") } else { String::new() };
-            let rows = names.iter().map(|(_, rows)| rows).sum();
-            let packed = self.packed(&at(&format!("qkv{suffix}")), &matrices, plan)?;
-            let bias = self.bias(&names, &at(&format!("qkv{suffix}.bias")))?;
-            let out = at(&format!("qkv{suffix}.out"));
-            self.mat_mul(input, &packed, bias.as_deref(), (rows, sizes.hidden), 0.0, &out);
-            outputs.push(out);
-        }
-        if several {
-            self.graph.node(Node {
-                op: "Concat",
-                domain: "",
-                inputs: outputs,
-                outputs: vec![at("qkv.out")],
-                attributes: vec![("axis", Attribute::Int(-1))],
-            });
-        }
-        Ok(at("qkv.out"))
     }
 
     fn feed_forward(&mut self, layer: usize, input: &str) -> Result<String, ImportError> {
@@ -284,14 +182,14 @@ impl Builder<'_, '_> {
         Ok((output.to_owned(), sum))
     }
 
-    fn norm_weights(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
+    pub(super) fn norm_weights(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
         let mut values = self.tensors.vector(&format!("{name}.weight"), len)?;
         values.iter_mut().for_each(|v| *v += self.model.norm_offset);
         Ok(values)
     }
 
     /// The biases of stacked projections, if any has one.
-    fn bias(&mut self, parts: &[(String, usize)], name: &str) -> Result<Option<String>, ImportError> {
+    pub(super) fn bias(&mut self, parts: &[(String, usize)], name: &str) -> Result<Option<String>, ImportError> {
         if !parts.iter().any(|(part, _)| self.tensors.has(&format!("{part}.bias"))) {
             return Ok(None);
         }
@@ -307,23 +205,23 @@ impl Builder<'_, '_> {
         Ok(Some(self.vector(name, &values)?))
     }
 
-    fn vector(&mut self, name: &str, values: &[f32]) -> Result<String, ImportError> {
+    pub(super) fn vector(&mut self, name: &str, values: &[f32]) -> Result<String, ImportError> {
         let extent = self.packer.floats(values)?;
         Ok(self.graph.initialiser(name, Element::Float, &[values.len() as u64], extent))
     }
 
-    fn stacked(&mut self, name: &str, parts: &[Rows<'_>]) -> Result<Packed, ImportError> {
+    pub(super) fn stacked(&mut self, name: &str, parts: &[Rows<'_>]) -> Result<Packed, ImportError> {
         let kinds: Vec<Kind> = parts.iter().map(Rows::kind).collect();
         self.packed(name, parts, plan(&kinds, self.floats))
     }
 
-    fn packed(&mut self, name: &str, parts: &[Rows<'_>], plan: Plan) -> Result<Packed, ImportError> {
+    pub(super) fn packed(&mut self, name: &str, parts: &[Rows<'_>], plan: Plan) -> Result<Packed, ImportError> {
         let extent = self.packer.stacked(parts, plan)?;
         let name = self.graph.initialiser(name, Element::Bytes, &[extent.length], extent);
         Ok(Packed { name, layout: plan.layout })
     }
 
-    fn mat_mul(
+    pub(super) fn mat_mul(
         &mut self,
         input: &str,
         weights: &Packed,
@@ -348,7 +246,13 @@ impl Builder<'_, '_> {
     }
 
     /// A node of our own domain.
-    fn node(&mut self, op: &'static str, inputs: &[&str], output: &str, attributes: &[(&'static str, Attribute)]) {
+    pub(super) fn node(
+        &mut self,
+        op: &'static str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&'static str, Attribute)],
+    ) {
         self.graph.node(Node {
             op,
             domain: DOMAIN,
@@ -360,6 +264,6 @@ impl Builder<'_, '_> {
 }
 
 /// Sizes stay far below 2^63.
-fn int(value: usize) -> Attribute {
+pub(super) fn int(value: usize) -> Attribute {
     Attribute::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -1,5 +1,6 @@
 //! The ONNX graph: what the importer writes of the format, and nothing else.
 
+mod attention;
 mod build;
 mod proto;
 

@@ -2,6 +2,8 @@
 //! `src/gguf.cpp`).
 
 pub mod catalogue;
+#[cfg(test)]
+mod catalogue_tests;
 mod facts;
 mod layout;
 mod metadata;

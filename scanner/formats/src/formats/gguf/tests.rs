@@ -34,7 +34,7 @@ pub struct Tensor {
     offset: u64,
 }
 
-fn tensor(name: &str, dims: &[u64], kind: u32, offset: u64) -> Tensor {
+pub fn tensor(name: &str, dims: &[u64], kind: u32, offset: u64) -> Tensor {
     Tensor { name: name.as_bytes().to_vec(), dims: dims.to_vec(), kind, offset }
 }
 

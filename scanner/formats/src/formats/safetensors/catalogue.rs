@@ -70,3 +70,48 @@ pub fn read(input: &Input) -> Result<Vec<Entry>, FormatError> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut out = (header.len() as u64).to_le_bytes().to_vec();
+        out.extend(header.as_bytes());
+        out.resize(out.len() + data, 0);
+        out
+    }
+
+    #[test]
+    fn tensors_are_found_where_they_are() {
+        let header = r#"{"b":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#;
+        let entries = read(&Input::bytes(file(header, 16))).unwrap();
+        let start = 8 + header.len() as u64;
+        let seen: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.dtype, e.rank, e.row, e.start, e.size)).collect();
+        assert_eq!(seen, [("a", "F32", 0, 1, start, 4), ("b", "BF16", 2, 3, start + 4, 12)]);
+    }
+
+    #[test]
+    fn what_the_library_refuses_is_refused() {
+        let one = |shape: &str, offsets: &str| {
+            read(&Input::bytes(file(
+                &format!(r#"{{"a":{{"dtype":"F16","shape":{shape},"data_offsets":{offsets}}}}}"#),
+                12,
+            )))
+        };
+        assert!(one("[2,3]", "[0,12]").is_ok());
+        for (shape, offsets) in [
+            ("[2,4]", "[0,12]"),
+            ("[2,3]", "[2,14]"),
+            ("[2]", "[0,4]"),
+            ("[2,3]", "[12,0]"),
+            ("[18446744073709551615,18446744073709551615]", "[0,12]"),
+            ("[2,-3]", "[0,12]"),
+        ] {
+            assert!(one(shape, offsets).is_err(), "{shape} {offsets}");
+        }
+        for header in [r#"{"a":{"dtype":"F99","shape":[6],"data_offsets":[0,12]}}"#, "{}", "[]", ""] {
+            assert!(read(&Input::bytes(file(header, 12))).is_err(), "{header}");
+        }
+    }
+}
