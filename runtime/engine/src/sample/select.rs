@@ -67,7 +67,9 @@ pub(super) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that the difference is exact.
     let rest = (lowered - power * 0.693_359_4) - power * -2.121_944_4e-4;
     let series = 1.0
-        + rest * (1.0 + rest * (0.5 + rest * (0.166_666_66 + rest * (0.041_666_4 + rest * (0.008_333_6 + rest * 0.001_39)))));
+        + rest
+            * (1.0
+                + rest * (0.5 + rest * (0.166_666_66 + rest * (0.041_666_4 + rest * (0.008_333_6 + rest * 0.001_39)))));
     let scale = f32::from_bits((whole.to_bits() << 23).wrapping_add(0x3F80_0000));
     if x > LOWEST { series * scale } else { 0.0 }
 }

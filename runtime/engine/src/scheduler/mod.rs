@@ -177,7 +177,8 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
         self.stats.steps += 1;
         self.stats.step_us += micros(begun.elapsed());
         if let Err(failure) = failure {
-            let requests: Vec<RequestId> = planned.iter().filter_map(|&(place, _)| running.get(place)).map(|s| s.request).collect();
+            let requests: Vec<RequestId> =
+                planned.iter().filter_map(|&(place, _)| running.get(place)).map(|s| s.request).collect();
             self.running = running;
             for id in requests {
                 self.fail(id, &failure);
@@ -307,6 +308,8 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
     }
 }
 
+#[cfg(test)]
+mod chat_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]

@@ -343,7 +343,11 @@ fn limits_are_told_with_numbers() {
 
 #[test]
 fn an_answer_fills_the_context_and_no_more() {
-    let heard = together(shape(10), Limits::default(), &[Generate { max_tokens: None, ignore_end: true, ..request(&[9; 30], 1) }]);
+    let heard = together(
+        shape(10),
+        Limits::default(),
+        &[Generate { max_tokens: None, ignore_end: true, ..request(&[9; 30], 1) }],
+    );
     assert_eq!(heard[0].usage.unwrap().completion_tokens, 50);
     assert_eq!(heard[0].reasons[&0], FinishReason::Length);
 }
