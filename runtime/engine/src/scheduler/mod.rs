@@ -267,6 +267,10 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
         }
         for (id, failure) in failures {
             self.fail(id, &failure);
+            if failure.kind == FailureKind::Model {
+                // What led to bad logits must not be read again.
+                self.pool.forget();
+            }
         }
         // Further answers may begin once the first has read the prompt.
         for request in self.requests.values_mut().filter(|request| request.first_token.is_some()) {
