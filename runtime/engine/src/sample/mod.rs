@@ -178,7 +178,7 @@ impl Sampler {
         } else {
             select::nucleus(row, best.1, spread, self.top_p, candidates)
         };
-        select::draw_sorted(candidates, total, self.top_p, floor, row, uniform)
+        select::draw(candidates, total * f64::from(self.top_p), self.min_p, uniform)
             .ok_or_else(|| model("no token is left to draw from the model's logits"))
     }
 }
