@@ -91,13 +91,13 @@ impl Grammars {
     }
 
     fn compile(&self, grammar: TopLevelGrammar, field: &str) -> Result<Grammar, Failure> {
-        let factory = self.factory.get_or_init(|| {
-            guarded(|| factory(&self.text, self.vocabulary)).and_then(|made| made)
-        });
+        let factory =
+            self.factory.get_or_init(|| guarded(|| factory(&self.text, self.vocabulary)).and_then(|made| made));
         let factory = factory.as_ref().map_err(|why| {
             failed(FailureKind::Unsupported, format!("this model's vocabulary cannot be constrained: {why}"))
         })?;
-        let parser = guarded(|| factory.create_parser(grammar)).and_then(|made| made.map_err(|why| said(format!("{why:#}"))));
+        let parser =
+            guarded(|| factory.create_parser(grammar)).and_then(|made| made.map_err(|why| said(format!("{why:#}"))));
         let parser = parser.map_err(|why| invalid(field, format!("`{field}` cannot be followed: {why}")))?;
         let mut matcher = Matcher::new(Ok(parser));
         if let Some(why) = matcher.get_error() {
@@ -172,7 +172,7 @@ fn word(text: &Text, token: u32) -> Vec<u8> {
 }
 
 fn check_schema(schema: &Value) -> Result<(), Failure> {
-    if depth(schema) > NESTING_MAX {
+    if is_deep(schema) {
         return Err(invalid(FIELD, format!("the schema is nested deeper than {NESTING_MAX}; flatten it with `$ref`")));
     }
     let size = schema.to_string().len();
@@ -180,6 +180,11 @@ fn check_schema(schema: &Value) -> Result<(), Failure> {
         return Err(invalid(FIELD, format!("the schema has {size} bytes; at most {SOURCE_BYTES_MAX} fit")));
     }
     strings(schema).try_for_each(check_source)
+}
+
+/// Whether a value is nested deeper than anything here follows it.
+pub(crate) fn is_deep(value: &Value) -> bool {
+    depth(value) > NESTING_MAX
 }
 
 /// Nesting, looked at no deeper than matters.

@@ -13,6 +13,7 @@
 //!
 //! Deliberately unknown here: files, sockets, ONNX, callers, policy.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of tests"))]
 
 pub mod answer;
 pub mod constrain;

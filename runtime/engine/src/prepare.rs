@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use weighbridge_inference_wire::{Chat, Constraint, Facts, Failure, FailureKind, Generate, Prompt, ToolChoice};
 
 use crate::answer::{Answer, Split, Stops};
-use crate::constrain::{Grammar, Grammars};
+use crate::constrain::{Grammar, Grammars, is_deep};
 use crate::failure::{failed, invalid};
 use crate::model::Shape;
 use crate::sample::{Sampler, seed_of_choice};
@@ -111,13 +111,17 @@ impl Prepare {
             return Err(invalid("n", format!("`n` is {}; ask for 1 to {CHOICES_MAX} answers", request.choices)));
         }
         if let Some(count) = request.logprobs.filter(|&count| count > LOGPROBS_MAX) {
-            return Err(invalid("top_logprobs", format!("`top_logprobs` is {count}; at most {LOGPROBS_MAX} are named")));
+            return Err(invalid(
+                "top_logprobs",
+                format!("`top_logprobs` is {count}; at most {LOGPROBS_MAX} are named"),
+            ));
         }
         let stops = Stops::new(&request.stop)?;
         let opening = self.open(&request)?;
         let length = opening.tokens.len();
         let length_max = self.length_max(length, request.max_tokens)?;
-        let seed = request.sampling.seed.unwrap_or_else(|| self.seeds.hash_one(self.count.fetch_add(1, Ordering::Relaxed)));
+        let seed =
+            request.sampling.seed.unwrap_or_else(|| self.seeds.hash_one(self.count.fetch_add(1, Ordering::Relaxed)));
         let first = Choice {
             sampler: Sampler::new(&request.sampling, self.text.sampling(), self.vocabulary, seed)?,
             grammar: opening.grammar,
@@ -175,7 +179,10 @@ impl Prepare {
             Prompt::Tokens(tokens) => {
                 if let Some(token) = tokens.iter().find(|&&token| token as usize >= self.vocabulary) {
                     let known = self.vocabulary;
-                    return Err(invalid("prompt", format!("token {token} is none; the model knows tokens below {known}")));
+                    return Err(invalid(
+                        "prompt",
+                        format!("token {token} is none; the model knows tokens below {known}"),
+                    ));
                 }
                 if tokens.len() >= self.room {
                     self.length_max(tokens.len(), None)?;
@@ -192,12 +199,16 @@ impl Prepare {
 
     fn chat(&self, chat: &Chat, constraint: &Constraint) -> Result<Opening, Failure> {
         let template = self.template.as_ref().ok_or_else(|| {
-            failed(
-                FailureKind::Unsupported,
-                "this model has no chat template; use completions, or import it with one",
-            )
+            failed(FailureKind::Unsupported, "this model has no chat template; use completions, or import it with one")
         })?;
         tools::check(&chat.tools, &chat.tool_choice)?;
+        let mut calls = chat.messages.iter().flat_map(|message| &message.tool_calls);
+        if calls.any(|call| is_deep(&call.arguments)) {
+            return Err(invalid("messages", "arguments of a call are nested too deep; flatten them"));
+        }
+        if chat.template_variables.values().any(is_deep) {
+            return Err(invalid("chat_template_kwargs", "a variable of the chat template is nested too deep"));
+        }
         let bytes = chat.messages.iter().map(|message| message.content.len()).sum();
         self.text.check_bytes(bytes, self.room)?;
         let prompt = template.render(chat, &self.text)?;

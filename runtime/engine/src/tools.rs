@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use weighbridge_inference_wire::{Failure, Tool, ToolChoice};
 
+use crate::constrain::is_deep;
 use crate::failure::invalid;
 use crate::text::Text;
 
@@ -183,6 +184,9 @@ pub fn check(tools: &[Tool], choice: &ToolChoice) -> Result<(), Failure> {
             ));
         }
     }
+    if let Some(tool) = tools.iter().find(|tool| tool.parameters.as_ref().is_some_and(is_deep)) {
+        return Err(invalid("tools", format!("the parameters of `{}` are nested too deep; flatten them", tool.name)));
+    }
     match choice {
         ToolChoice::Required if tools.is_empty() => {
             Err(invalid("tool_choice", "`tool_choice` is `required` but `tools` is empty; offer one"))
@@ -204,7 +208,9 @@ pub fn grammar(format: CallFormat, tools: &[Tool], only: Option<&str>, text: &Te
     let close = format.close().map(|close| mark(close, text)).unwrap_or_default();
     let many = only.is_none();
     let shape = match format {
-        CallFormat::Hermes if many => format!("start: wrapped (\"\\n\" wrapped)*\nwrapped: {open} \"\\n\" call \"\\n\" {close}"),
+        CallFormat::Hermes if many => {
+            format!("start: wrapped (\"\\n\" wrapped)*\nwrapped: {open} \"\\n\" call \"\\n\" {close}")
+        }
         CallFormat::Hermes => format!("start: {open} \"\\n\" call \"\\n\" {close}"),
         CallFormat::Llama => "start: call".to_owned(),
         CallFormat::Mistral | CallFormat::Phi if many => {

@@ -106,10 +106,12 @@ fn llama_calls_are_whole_answers() {
     let split = Split::new(false, false, Some(CallFormat::Llama));
     let one = "{\"name\": \"f\", \"parameters\": {\"x\": \"1\"}}";
     always(&Stops::default(), &split, one, &[call(0, "f", "{\"x\":\"1\"}")]);
-    always(&Stops::default(), &split, &format!("<|python_tag|>{one}; {one}"), &[
-        call(0, "f", "{\"x\":\"1\"}"),
-        call(1, "f", "{\"x\":\"1\"}"),
-    ]);
+    always(
+        &Stops::default(),
+        &split,
+        &format!("<|python_tag|>{one}; {one}"),
+        &[call(0, "f", "{\"x\":\"1\"}"), call(1, "f", "{\"x\":\"1\"}")],
+    );
     always(&Stops::default(), &split, "{\"answer\": 42}", &[text("{\"answer\": 42}")]);
     always(&Stops::default(), &split, "Plain {\"name\"", &[text("Plain {\"name\"")]);
     always(&Stops::default(), &split, "<|python_tag|>print(1)", &[text("<|python_tag|>print(1)")]);
@@ -144,7 +146,7 @@ proptest! {
     #[test]
     fn stops_agree_with_a_plain_search(input in "[abc]{0,30}", stop in "[abc]{1,3}", cut in 0usize..30) {
         let cut = cut.min(input.len());
-        let (said, _) = says(stops(&[&stop]), Split::plain(), &[input[..cut].as_bytes(), input[cut..].as_bytes()]);
+        let (said, _) = says(stops(&[&stop]), Split::plain(), &[&input.as_bytes()[..cut], &input.as_bytes()[cut..]]);
         let expected = input.split(stop.as_str()).next().unwrap();
         let said: String = said.iter().map(|part| match part { Said::Text(text) => text.as_str(), _ => "?" }).collect();
         prop_assert_eq!(said, expected);

@@ -90,7 +90,8 @@ fn whole_objects_and_expressions_and_grammars() {
 fn bombs_end_in_time_with_a_clear_failure_or_an_answer() {
     let deep = (0..2000).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     let wide: Value = (0..3000).map(|i| json!({"const": format!("x{i}{}", "y".repeat(50))})).collect();
-    let everything: Value = (0..40).map(|i| (format!("p{i}"), json!({"type": "string"}))).collect::<serde_json::Map<_, _>>().into();
+    let everything: Value =
+        (0..40).map(|i| (format!("p{i}"), json!({"type": "string"}))).collect::<serde_json::Map<_, _>>().into();
     let bombs = [
         Constraint::Schema(deep),
         Constraint::Schema(json!({"anyOf": wide})),
@@ -99,7 +100,9 @@ fn bombs_end_in_time_with_a_clear_failure_or_an_answer() {
         Constraint::Schema(json!({"type": "string", "pattern": "(".repeat(100_000)})),
         Constraint::Schema(json!({"type": "array", "items": {}, "minItems": 1_000_000_000u64})),
         Constraint::Schema(json!({"$ref": "#"})),
-        Constraint::Schema(json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}})),
+        Constraint::Schema(
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+        ),
         Constraint::Schema(json!({"$ref": "http://169.254.169.254/latest"})),
         Constraint::Schema(json!({"type": "object", "properties": everything, "minProperties": 20})),
         Constraint::Schema(json!({"type": "integer", "multipleOf": 1e-300, "minimum": -1e300})),
@@ -120,14 +123,21 @@ fn bombs_end_in_time_with_a_clear_failure_or_an_answer() {
         Constraint::Grammar("start: /a/ undefined".to_owned()),
         Constraint::Grammar("%import \"/etc/passwd\"\nstart: \"a\"".to_owned()),
         Constraint::Grammar(String::new()),
-        Constraint::Grammar(format!("start: {}\n", (0..20_000).map(|i| format!("\"{i}\" | ")).collect::<String>() + "\"x\"")),
+        Constraint::Grammar(format!(
+            "start: {}\n",
+            (0..20_000).map(|i| format!("\"{i}\" | ")).collect::<String>() + "\"x\""
+        )),
     ];
     let (text, grammars) = grammars();
     for bomb in &bombs {
         let started = Instant::now();
         match grammars.constrain(bomb) {
             Err(failure) => {
-                assert_eq!((failure.kind, failure.field.as_deref()), (FailureKind::Invalid, Some(FIELD)), "{failure:?}");
+                assert_eq!(
+                    (failure.kind, failure.field.as_deref()),
+                    (FailureKind::Invalid, Some(FIELD)),
+                    "{failure:?}"
+                );
                 assert!(failure.message.len() < 700, "{}", failure.message);
             }
             Ok(grammar) => {

@@ -109,8 +109,10 @@ impl Settings {
             let size = |name: &str| file.get(name).and_then(Value::as_u64).and_then(|size| usize::try_from(size).ok());
             longest = longest.or(size("max_seq_length"));
             // RoBERTa counts positions from behind its padding token.
-            let offset = matches!(file.get("model_type").and_then(Value::as_str), Some("roberta" | "xlm-roberta" | "camembert"));
-            positions = positions.or(size("max_position_embeddings").map(|size| size.saturating_sub(2 * usize::from(offset))));
+            let offset =
+                matches!(file.get("model_type").and_then(Value::as_str), Some("roberta" | "xlm-roberta" | "camembert"));
+            positions =
+                positions.or(size("max_position_embeddings").map(|size| size.saturating_sub(2 * usize::from(offset))));
             if let Some(padding) = size("pad_token_id").and_then(|token| u32::try_from(token).ok()) {
                 settings.padding = padding;
             }
@@ -136,7 +138,10 @@ fn pooling(file: &Value) -> Result<Option<Pooling>, Failure> {
         ["cls_token"] => Ok(Some(Pooling::First)),
         ["lasttoken"] => Ok(Some(Pooling::Last)),
         ["max_tokens"] => Ok(Some(Pooling::Max)),
-        other => Err(model(format!("the model pools by {}; mean, cls, max or last token are done", said(other.join(" and "))))),
+        other => Err(model(format!(
+            "the model pools by {}; mean, cls, max or last token are done",
+            said(other.join(" and "))
+        ))),
     }
 }
 
@@ -161,7 +166,7 @@ pub fn pool(hidden: &Hidden, batch: &TokenBatch, pooling: Pooling) -> Option<Vec
         let mut tokens = row.chunks_exact(size).zip(mask).filter(|&(_, &on)| on != 0).map(|(token, _)| token);
         match pooling {
             Pooling::First => tokens.next().unwrap_or_default().to_vec(),
-            Pooling::Last => tokens.last().unwrap_or_default().to_vec(),
+            Pooling::Last => tokens.next_back().unwrap_or_default().to_vec(),
             Pooling::Mean => mean(tokens, size),
             Pooling::Max => tokens.fold(vec![f32::MIN; size], |mut most, token| {
                 most.iter_mut().zip(token).for_each(|(most, number)| *most = most.max(*number));

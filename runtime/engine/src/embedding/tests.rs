@@ -15,7 +15,8 @@ impl TensorModel for Echo {
     fn run(&mut self, batch: &TokenBatch) -> Result<Hidden, StepError> {
         self.batches.push(batch.clone());
         if self.size == 1 {
-            let data = (0..batch.rows).map(|row| batch.mask[row * batch.columns..][..batch.columns].iter().sum::<i64>() as f32);
+            let data = (0..batch.rows)
+                .map(|row| batch.mask[row * batch.columns..][..batch.columns].iter().sum::<i64>() as f32);
             return Ok(Hidden { shape: vec![batch.rows, 1], data: data.collect() });
         }
         let token = |at: usize| [batch.tokens[at] as f32, (at % batch.columns) as f32, 1.0];
@@ -28,7 +29,12 @@ impl TensorModel for Echo {
 fn bert() -> Arc<Text> {
     let part = |id: &str, kind: u32| json!({"Sequence": {"id": id, "type_id": kind}});
     let mark = |id: &str, kind: u32| json!({"SpecialToken": {"id": id, "type_id": kind}});
-    let vocabulary: Value = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d"].iter().zip(0..).map(|(t, n)| (t.to_string(), json!(n))).collect::<serde_json::Map<_, _>>().into();
+    let vocabulary: Value = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "a", "b", "c", "d"]
+        .iter()
+        .zip(0..)
+        .map(|(t, n)| (t.to_string(), json!(n)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     let file = json!({"version": "1.0", "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
         "truncation": null, "padding": null, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
         "added_tokens": [], "post_processor": {"type": "TemplateProcessing",
@@ -126,16 +132,31 @@ fn pairs_are_scored_in_order() {
 
 #[test]
 fn settings_come_from_the_usual_files() {
-    let modules = br#"[{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Pooling"},
+    let modules =
+        br#"[{"type": "sentence_transformers.models.Transformer"}, {"type": "sentence_transformers.models.Pooling"},
         {"type": "sentence_transformers.models.Normalize"}]"#;
-    let pooling = br#"{"word_embedding_dimension": 384, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#;
-    let settings = Settings::read(&[modules, pooling, br#"{"max_seq_length": 256}"#, br#"{"max_position_embeddings": 512, "pad_token_id": 1}"#]).unwrap();
-    assert_eq!(settings, Settings { pooling: Pooling::First, normalises: true, tokens_max: 256, padding: 1, ..Settings::default() });
+    let pooling =
+        br#"{"word_embedding_dimension": 384, "pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#;
+    let settings = Settings::read(&[
+        modules,
+        pooling,
+        br#"{"max_seq_length": 256}"#,
+        br#"{"max_position_embeddings": 512, "pad_token_id": 1}"#,
+    ])
+    .unwrap();
+    assert_eq!(
+        settings,
+        Settings { pooling: Pooling::First, normalises: true, tokens_max: 256, padding: 1, ..Settings::default() }
+    );
     let plain = br#"[{"type": "sentence_transformers.models.Transformer"}]"#;
     assert!(!Settings::read(&[plain]).unwrap().normalises);
     let roberta = br#"{"max_position_embeddings": 514, "model_type": "roberta"}"#;
     assert_eq!(Settings::read(&[roberta, br#"{"max_seq_length": 9999}"#]).unwrap().tokens_max, 512);
-    for broken in [&b"{"[..], br#"{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true}"#, br#"[{"type": "x.Dense"}]"#] {
+    for broken in [
+        &b"{"[..],
+        br#"{"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true}"#,
+        br#"[{"type": "x.Dense"}]"#,
+    ] {
         assert_eq!(Settings::read(&[broken]).unwrap_err().kind, FailureKind::Model);
     }
 }
@@ -143,8 +164,11 @@ fn settings_come_from_the_usual_files() {
 #[test]
 fn outputs_of_the_wrong_shape_are_the_models_fault() {
     let batch = TokenBatch { rows: 2, columns: 3, tokens: vec![0; 6], mask: vec![1; 6], types: vec![0; 6] };
-    let of = |shape: &[usize], count| pool(&Hidden { shape: shape.to_vec(), data: vec![0.0; count] }, &batch, Pooling::Mean);
-    for (shape, count) in [(&[2, 3, 4][..], 23), (&[2, 2, 4], 16), (&[3, 4], 12), (&[], 1), (&[2, 3, 0], 0), (&[2, 3, usize::MAX], 6)] {
+    let of =
+        |shape: &[usize], count| pool(&Hidden { shape: shape.to_vec(), data: vec![0.0; count] }, &batch, Pooling::Mean);
+    for (shape, count) in
+        [(&[2, 3, 4][..], 23), (&[2, 2, 4], 16), (&[3, 4], 12), (&[], 1), (&[2, 3, 0], 0), (&[2, 3, usize::MAX], 6)]
+    {
         assert_eq!(of(shape, count), None, "{shape:?}");
     }
     assert_eq!(of(&[2, 3, 4], 24).unwrap(), vec![vec![0.0; 4]; 2]);

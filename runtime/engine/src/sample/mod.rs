@@ -137,9 +137,8 @@ impl Sampler {
                 *logit = f32::NEG_INFINITY;
             }
         }
-        let drawn = select::likeliest(&row).and_then(|best| {
-            if self.temperature == 0.0 { Ok(best.0) } else { self.pick(&row, best) }
-        });
+        let drawn = select::likeliest(&row)
+            .and_then(|best| if self.temperature == 0.0 { Ok(best.0) } else { self.pick(&row, best) });
         self.scratch = row;
         drawn
     }
@@ -165,11 +164,8 @@ impl Sampler {
     fn pick(&mut self, row: &[f32], best: (u32, f32)) -> Result<u32, Failure> {
         let spread = 1.0 / self.temperature.max(1e-5);
         // Below this a token weighs less than min_p of the likeliest.
-        let floor = if self.min_p > 0.0 {
-            best.1 + self.temperature.max(1e-5) * self.min_p.ln()
-        } else {
-            f32::NEG_INFINITY
-        };
+        let floor =
+            if self.min_p > 0.0 { best.1 + self.temperature.max(1e-5) * self.min_p.ln() } else { f32::NEG_INFINITY };
         let limited = self.top_k > 0 && self.top_k < row.len();
         let uniform = self.random.uniform();
         if !limited && self.top_p >= 1.0 {
@@ -182,7 +178,7 @@ impl Sampler {
         } else {
             select::nucleus(row, best.1, spread, self.top_p, candidates)
         };
-        select::draw_sorted(candidates, total, self.top_p, floor, row, uniform)
+        select::draw(candidates, total * f64::from(self.top_p), self.min_p, uniform)
             .ok_or_else(|| model("no token is left to draw from the model's logits"))
     }
 }

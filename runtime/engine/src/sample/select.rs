@@ -67,7 +67,9 @@ pub(super) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, so that the difference is exact.
     let rest = (lowered - power * 0.693_359_4) - power * -2.121_944_4e-4;
     let series = 1.0
-        + rest * (1.0 + rest * (0.5 + rest * (0.166_666_66 + rest * (0.041_666_4 + rest * (0.008_333_6 + rest * 0.001_39)))));
+        + rest
+            * (1.0
+                + rest * (0.5 + rest * (0.166_666_66 + rest * (0.041_666_4 + rest * (0.008_333_6 + rest * 0.001_39)))));
     let scale = f32::from_bits((whole.to_bits() << 23).wrapping_add(0x3F80_0000));
     if x > LOWEST { series * scale } else { 0.0 }
 }
@@ -102,9 +104,8 @@ pub(super) fn likelier(a: &(u32, f32), b: &(u32, f32)) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
-/// Turns logits into weights relative to the likeliest, sorted; their sum.
+/// Turns logits into weights relative to the likeliest; their sum.
 pub(super) fn weigh(candidates: &mut [(u32, f32)], top: f32, spread: f32) -> f64 {
-    candidates.sort_unstable_by(likelier);
     let mut total = 0.0;
     for (_, weight) in candidates {
         *weight = exp((*weight - top) * spread);
@@ -134,7 +135,7 @@ pub(super) fn total(row: &[f32], top: f32, spread: f32) -> f64 {
 }
 
 /// The likeliest tokens that together have at least `top_p` of all weight, and
-/// perhaps some more, sorted, as weights; the sum over all tokens.
+/// perhaps some more, by token, as weights; the sum over all tokens.
 pub(super) fn nucleus(row: &[f32], top: f32, spread: f32, top_p: f32, found: &mut Vec<(u32, f32)>) -> f64 {
     let all = total(row, top, spread);
     let wanted = all * f64::from(top_p);
@@ -152,38 +153,50 @@ pub(super) fn nucleus(row: &[f32], top: f32, spread: f32, top_p: f32, found: &mu
     }
 }
 
-/// Draws from sorted weights: as many of the first as make `top_p` of `total`
-/// and whose logit is at least `floor`; always the first.
-pub(super) fn draw_sorted(
-    candidates: &[(u32, f32)],
-    total: f64,
-    top_p: f32,
-    floor: f32,
-    row: &[f32],
-    uniform: f64,
-) -> Option<u32> {
-    let wanted = total * f64::from(top_p);
-    let (mut kept, mut sum) = (0, 0.0);
-    for &(token, weight) in candidates {
-        let logit = row.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
-        if kept > 0 && (logit < floor || weight <= 0.0) {
-            break;
-        }
-        kept += 1;
-        sum += f64::from(weight);
-        if sum >= wanted {
-            break;
-        }
-    }
-    let mut left = uniform * sum;
-    let kept = candidates.get(..kept)?;
-    for &(token, weight) in kept {
+/// Draws among the likeliest that make `wanted` of weight together and whose
+/// weight is at least `floor`, by token; always the likeliest.
+pub(super) fn draw(candidates: &mut Vec<(u32, f32)>, wanted: f64, floor: f32, uniform: f64) -> Option<u32> {
+    candidates.sort_unstable_by_key(|&(token, _)| token);
+    let mut ordered = candidates.clone();
+    let last = cut_by_weight(&mut ordered, wanted)?;
+    let best = candidates.iter().copied().min_by(likelier)?;
+    candidates.retain(|one| likelier(one, &last).is_le() && (one.1 >= floor && one.1 > 0.0 || one.0 == best.0));
+    let mut left = uniform * candidates.iter().map(|&(_, weight)| f64::from(weight)).sum::<f64>();
+    for &(token, weight) in candidates.iter() {
         left -= f64::from(weight);
         if left < 0.0 {
             return Some(token);
         }
     }
-    kept.last().map(|&(token, _)| token)
+    candidates.last().map(|&(token, _)| token)
+}
+
+/// The least likely of those that make `wanted` of weight together. Halves are
+/// parted where it must lie, so that few are ever sorted.
+fn cut_by_weight(candidates: &mut [(u32, f32)], wanted: f64) -> Option<(u32, f32)> {
+    const SORTED: usize = 64;
+    let mut rest = candidates;
+    let mut before = 0.0f64;
+    while rest.len() > SORTED {
+        let middle = rest.len() / 2;
+        rest.select_nth_unstable_by(middle, likelier);
+        let (likely, unlikely) = rest.split_at_mut(middle);
+        let sum: f64 = likely.iter().map(|&(_, weight)| f64::from(weight)).sum();
+        if before + sum >= wanted {
+            rest = likely;
+        } else {
+            before += sum;
+            rest = unlikely;
+        }
+    }
+    rest.sort_unstable_by(likelier);
+    for one in rest.iter() {
+        before += f64::from(one.1);
+        if before >= wanted {
+            return Some(*one);
+        }
+    }
+    rest.last().copied()
 }
 
 /// Draws from all tokens whose logit is at least `floor`, in their own order.

@@ -177,7 +177,8 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
         self.stats.steps += 1;
         self.stats.step_us += micros(begun.elapsed());
         if let Err(failure) = failure {
-            let requests: Vec<RequestId> = planned.iter().filter_map(|&(place, _)| running.get(place)).map(|s| s.request).collect();
+            let requests: Vec<RequestId> =
+                planned.iter().filter_map(|&(place, _)| running.get(place)).map(|s| s.request).collect();
             self.running = running;
             for id in requests {
                 self.fail(id, &failure);
@@ -266,6 +267,10 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
         }
         for (id, failure) in failures {
             self.fail(id, &failure);
+            if failure.kind == FailureKind::Model {
+                // What led to bad logits must not be read again.
+                self.pool.forget();
+            }
         }
         // Further answers may begin once the first has read the prompt.
         for request in self.requests.values_mut().filter(|request| request.first_token.is_some()) {
@@ -307,6 +312,8 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
     }
 }
 
+#[cfg(test)]
+mod chat_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]

@@ -343,7 +343,11 @@ fn limits_are_told_with_numbers() {
 
 #[test]
 fn an_answer_fills_the_context_and_no_more() {
-    let heard = together(shape(10), Limits::default(), &[Generate { max_tokens: None, ignore_end: true, ..request(&[9; 30], 1) }]);
+    let heard = together(
+        shape(10),
+        Limits::default(),
+        &[Generate { max_tokens: None, ignore_end: true, ..request(&[9; 30], 1) }],
+    );
     assert_eq!(heard[0].usage.unwrap().completion_tokens, 50);
     assert_eq!(heard[0].reasons[&0], FinishReason::Length);
 }
@@ -370,9 +374,10 @@ fn a_failed_step_ends_its_requests_and_no_others() {
 fn logits_that_are_no_numbers_fail_the_request_with_all_its_choices() {
     let (mut engine, ears) = engine(shape(500), Limits::default());
     engine.model.breaks_at = Some(4);
-    engine.submit(0, Generate { ignore_end: true, choices: 3, ..request(&[9, 10], 20) });
+    engine.submit(0, Generate { ignore_end: true, choices: 3, ..request(&[9; 20], 20) });
     drain(&mut engine);
     assert_eq!(ears.borrow()[&0].failure.clone().unwrap().kind, FailureKind::Model);
+    assert_eq!(engine.stats().pages_cached, 0, "what led there is forgotten");
     engine.submit(1, request(&[9, 10], 20));
     drain(&mut engine);
     assert!(ears.borrow()[&1].usage.is_some());

@@ -73,7 +73,9 @@ impl Template {
         environment.set_formatter(meter::format);
         environment.set_unknown_method_callback(methods::call);
         filters::add(&mut environment);
-        environment.add_template_owned(NAME, metered).map_err(|why| model(format!("the chat template is broken: {}", said(why))))?;
+        environment
+            .add_template_owned(NAME, metered)
+            .map_err(|why| model(format!("the chat template is broken: {}", said(why))))?;
         Ok(Self {
             environment,
             calls: CallFormat::of_template(source),
@@ -112,7 +114,8 @@ impl Template {
         let count = u64::try_from(chat.messages.len() + chat.tools.len()).unwrap_or(u64::MAX);
         environment.set_fuel(Some(FUEL_BASE.saturating_add(count.saturating_mul(FUEL_EACH))));
         let budget = BYTES_BASE.saturating_add(bytes.saturating_mul(BYTES_EACH));
-        let rendered = meter::within(budget, || environment.get_template(NAME).and_then(|template| template.render(context)));
+        let rendered =
+            meter::within(budget, || environment.get_template(NAME).and_then(|template| template.render(context)));
         rendered.map_err(|error| refusal(&error))
     }
 }
@@ -127,7 +130,8 @@ fn refusal(error: &Error) -> Failure {
         return invalid("messages", format!("the model's chat template refuses the conversation: {}", said(&raised.0)));
     }
     let spent = causes.iter().any(|cause| {
-        cause.is::<meter::Spent>() || cause.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfFuel)
+        cause.is::<meter::Spent>()
+            || cause.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfFuel)
     });
     if spent {
         return failed(

@@ -31,9 +31,8 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
     if has_raw(source) {
         return Err("it uses `raw` blocks, which no chat template needs".to_owned());
     }
-    let tokens: Vec<(Token<'_>, Span)> = tokenize(source, false, syntax()?)
-        .collect::<Result<_, _>>()
-        .map_err(crate::failure::said)?;
+    let tokens: Vec<(Token<'_>, Span)> =
+        tokenize(source, false, syntax()?).collect::<Result<_, _>>().map_err(crate::failure::said)?;
     check(&tokens)?;
     let mut edits = Edits::default();
     for place in 0..tokens.len() {
@@ -45,11 +44,10 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
             Token::Mul if !matches!(before(&tokens, place), Some(Token::ParenOpen | Token::Comma)) => {
                 edits.operands(&tokens, place, "|_n");
             }
-            Token::BracketOpen if follows_value(before(&tokens, place)) => {
-                if slices(&tokens, place) {
-                    edits.wrap(&tokens, base(&tokens, place), place - 1, "|_s)");
-                }
+            Token::BracketOpen if follows_value(before(&tokens, place)) && slices(&tokens, place) => {
+                edits.wrap(&tokens, base(&tokens, place), place - 1, "|_s)");
             }
+            Token::BracketOpen if follows_value(before(&tokens, place)) => {}
             Token::BracketOpen | Token::BraceOpen => {
                 edits.wrap(&tokens, place, closing(&tokens, place), "|_b)");
             }
@@ -109,7 +107,9 @@ impl Edits {
     /// Filters both operands of the operator at `place`.
     fn operands(&mut self, tokens: &[(Token<'_>, Span)], place: usize, filter: &str) {
         for operand in [place.checked_sub(1), Some(operand(tokens, place + 1))] {
-            let Some(end) = operand.and_then(|last| tokens.get(last)).map(|(_, span)| span.end_offset) else { continue };
+            let Some(end) = operand.and_then(|last| tokens.get(last)).map(|(_, span)| span.end_offset) else {
+                continue;
+            };
             let filters = &mut self.at(end as usize).filters;
             if !filters.contains(filter) {
                 filters.push_str(filter);

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
-use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder};
+use tokenizers::{
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerBuilder,
+};
 
 use super::{Text, TextFiles};
 
@@ -22,11 +24,12 @@ fn train(pre: PreTokenizerWrapper, alphabet: bool, size: usize) -> Value {
     if alphabet {
         builder = builder.initial_alphabet(ByteLevel::alphabet().into_iter().collect());
     }
-    let mut tokenizer = TokenizerBuilder::<BPE, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>::new()
-        .with_model(BPE::default())
-        .with_pre_tokenizer(Some(pre))
-        .build()
-        .unwrap();
+    let mut tokenizer =
+        TokenizerBuilder::<BPE, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>::new()
+            .with_model(BPE::default())
+            .with_pre_tokenizer(Some(pre))
+            .build()
+            .unwrap();
     let lines = CORPUS.lines().chain(["naïve café 日本語 🙂 {\"name\": \"value\", \"n\": 12}", "<think> <tool_call>"]);
     tokenizer.train(&mut builder.build(), lines).unwrap();
     serde_json::from_str(&tokenizer.to_string(false).unwrap()).unwrap()

@@ -114,7 +114,8 @@ fn hostile_tokenizers_are_refused() {
     assert!(refusal(&growth).contains("its length"));
 
     let mut slow = byte_level();
-    let regex = json!({"type": "Split", "pattern": {"Regex": "(?=(a+)+b)(a+)+\\1c"}, "behavior": "Isolated", "invert": false});
+    let regex =
+        json!({"type": "Split", "pattern": {"Regex": "(?=(a+)+b)(a+)+\\1c"}, "behavior": "Isolated", "invert": false});
     slow["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
         regex, {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]});
     let started = Instant::now();
@@ -186,10 +187,18 @@ proptest! {
 
 fn byte_level_once() -> &'static (Value, Text) {
     static ONCE: std::sync::OnceLock<(Value, Text)> = std::sync::OnceLock::new();
-    ONCE.get_or_init(|| { let file = byte_level(); let text = load(&file); (file, text) })
+    ONCE.get_or_init(|| {
+        let file = byte_level();
+        let text = load(&file);
+        (file, text)
+    })
 }
 
 fn sentence_piece_once() -> &'static (Value, Text) {
     static ONCE: std::sync::OnceLock<(Value, Text)> = std::sync::OnceLock::new();
-    ONCE.get_or_init(|| { let file = sentence_piece(); let text = load(&file); (file, text) })
+    ONCE.get_or_init(|| {
+        let file = sentence_piece();
+        let text = load(&file);
+        (file, text)
+    })
 }

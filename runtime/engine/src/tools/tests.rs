@@ -18,7 +18,10 @@ fn offered() -> Vec<Tool> {
         "required": ["city", "days"], "additionalProperties": false,
         "$defs": {"city": {"enum": ["Bonn", "Trier \"old\""]}}
     });
-    vec![tool("get_weather", Some(city)), tool("stop", Some(json!({"type": "object", "properties": {}, "additionalProperties": false})))]
+    vec![
+        tool("get_weather", Some(city)),
+        tool("stop", Some(json!({"type": "object", "properties": {}, "additionalProperties": false}))),
+    ]
 }
 
 #[test]
@@ -38,7 +41,8 @@ fn arguments_may_be_an_object_or_its_text() {
     let one = |arguments: &str| Some(vec![("f".to_owned(), arguments.to_owned())]);
     assert_eq!(calls("{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}"), one("{\"a\":1}"));
     assert_eq!(calls("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{}}}"), one("{}"));
-    for broken in ["", "[]", "{}", "{\"name\":\"\"}", "{\"name\":\"f\",\"arguments\":3}", "{\"name\":\"f\"} x", "null"] {
+    for broken in ["", "[]", "{}", "{\"name\":\"\"}", "{\"name\":\"f\",\"arguments\":3}", "{\"name\":\"f\"} x", "null"]
+    {
         assert_eq!(calls(broken), None, "{broken}");
     }
     let many = "{\"name\":\"f\"}".repeat(1000);
@@ -78,7 +82,10 @@ fn forced_calls_are_calls_in_every_format() {
                 for (name, arguments) in calls {
                     let arguments: Value = serde_json::from_str(&arguments).unwrap();
                     if name == "get_weather" {
-                        assert!(["Bonn", "Trier \"old\""].contains(&arguments["city"].as_str().unwrap()), "{arguments}");
+                        assert!(
+                            ["Bonn", "Trier \"old\""].contains(&arguments["city"].as_str().unwrap()),
+                            "{arguments}"
+                        );
                         assert!((1..=9).contains(&arguments["days"].as_i64().unwrap()));
                     } else {
                         assert_eq!((name.as_str(), arguments), ("stop", json!({})));
@@ -92,7 +99,12 @@ fn forced_calls_are_calls_in_every_format() {
 }
 
 /// Calls of an answer drawn at random within its grammar.
-fn forced(text: &Text, format: CallFormat, grammar: &mut crate::constrain::Grammar, seed: u64) -> Option<Vec<(String, String)>> {
+fn forced(
+    text: &Text,
+    format: CallFormat,
+    grammar: &mut crate::constrain::Grammar,
+    seed: u64,
+) -> Option<Vec<(String, String)>> {
     let mut random = Random::new(seed);
     let mut sampler = Sampler::new(&Default::default(), &Default::default(), 450, seed).unwrap();
     let mut answer = Answer::new(Stops::default(), Split::new(false, false, Some(format)));
@@ -101,8 +113,9 @@ fn forced(text: &Text, format: CallFormat, grammar: &mut crate::constrain::Gramm
     let mut complete = false;
     for _ in 0..300 {
         // Ends are likely, so that several calls come to one.
-        let logits: Vec<f32> =
-            (0u32..450).map(|token| if text.ends().contains(&token) { 9.0 } else { (random.uniform() * 3.0) as f32 }).collect();
+        let logits: Vec<f32> = (0u32..450)
+            .map(|token| if text.ends().contains(&token) { 9.0 } else { (random.uniform() * 3.0) as f32 })
+            .collect();
         let token = sampler.draw(&logits, Some(grammar.mask().unwrap()), &[]).unwrap();
         complete = text.ends().contains(&token) || grammar.accept(token).unwrap();
         if !text.ends().contains(&token) {
