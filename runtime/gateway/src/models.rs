@@ -116,6 +116,7 @@ pub struct Refusal {
 pub struct Events {
     receiver: mpsc::Receiver<Event>,
     stalled: Arc<AtomicBool>,
+    told: bool,
 }
 
 /// The other end of [`Events`].
@@ -137,7 +138,7 @@ pub struct NotTaken;
 pub fn events(capacity: usize) -> (EventSender, Events) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
     let stalled = Arc::new(AtomicBool::new(false));
-    (EventSender { sender, stalled: stalled.clone() }, Events { receiver, stalled })
+    (EventSender { sender, stalled: stalled.clone() }, Events { receiver, stalled, told: false })
 }
 
 impl EventSender {
@@ -172,9 +173,12 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
         let next = self.receiver.poll_recv(context);
-        if self.stalled.load(Ordering::Relaxed) && matches!(next, Poll::Ready(None) | Poll::Pending) {
+        if matches!(next, Poll::Ready(None) | Poll::Pending) && self.stalled.load(Ordering::Relaxed) {
+            if self.told {
+                return Poll::Ready(None);
+            }
             // What was sent before was read; what came after is lost.
-            self.stalled.store(false, Ordering::Relaxed);
+            self.told = true;
             self.receiver.close();
             let failure = Failure {
                 kind: FailureKind::Internal,

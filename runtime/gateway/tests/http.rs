@@ -284,13 +284,9 @@ async fn tokens_make_services() {
     let path = dir.path().join("tokens");
     std::fs::write(&path, format!("ci {digest}\n")).unwrap();
     let gateway = Gateway::start(Config { tokens: Some(path), ..Config::default() }).await;
-    let ask = |token: &'static str| {
-        gateway.ask(
-            "POST",
-            "/v1/chat/completions",
-            &[("Authorization", token)],
-            br#"{"model":"tiny","messages":[{"role":"user","content":"x"}]}"#.as_slice(),
-        )
+    let body = chat("x").to_string();
+    let ask = async |token: &str| {
+        gateway.ask("POST", "/v1/chat/completions", &[("Authorization", token)], body.as_bytes()).await
     };
     assert_eq!(ask("Bearer wb_ci").await.status, 200);
     assert_eq!(gateway.entry().await.caller, "service-account:ci");

@@ -73,6 +73,9 @@ fn texts(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
 /// A tensor whose elements are `data`, flat or nested as its shape.
 pub fn from_json(name: String, element: TensorType, shape: &[i64], data: &Value) -> Result<Tensor> {
     let (shape, count) = elements(&name, shape)?;
+    if !data.is_array() {
+        return Err(Problem::field("data", format!("the data of `{}` is no list", name.escape_debug())));
+    }
     let mut bytes = Vec::with_capacity(width(element).unwrap_or(8).saturating_mul(count).min(1 << 20));
     let mut seen = 0_usize;
     flatten(data, &mut |value| {

@@ -22,6 +22,7 @@ use crate::stream::{self, Writer};
 
 /// A conversation to be continued.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OllamaChatRequest)]
 pub(crate) struct ChatRequest {
     #[schema(max_length = 512)]
     pub model: String,
@@ -44,6 +45,7 @@ pub(crate) struct ChatRequest {
 }
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = OllamaMessage)]
 pub(crate) struct Message {
     #[schema(min_length = 1, max_length = 64)]
     pub role: String,
@@ -59,16 +61,19 @@ pub(crate) struct Message {
 }
 
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = OllamaTool)]
 pub(crate) struct Tool {
     pub function: Function,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = OllamaCall)]
 pub(crate) struct Call {
     pub function: Called,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = OllamaCalled)]
 pub(crate) struct Called {
     pub name: String,
     #[schema(value_type = Object)]
@@ -76,6 +81,7 @@ pub(crate) struct Called {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OllamaChatResponse)]
 pub(crate) struct ChatResponse {
     pub model: String,
     pub created_at: String,
@@ -84,10 +90,12 @@ pub(crate) struct ChatResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_reason: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Took)]
     pub took: Option<Took>,
 }
 
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = OllamaSaid)]
 pub(crate) struct Said {
     pub role: &'static str,
     pub content: String,
@@ -158,16 +166,18 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     let model = request.model.clone();
     let mut ticket = app.open(&visit, &model, "/api/chat")?;
     let streams = request.stream.unwrap_or(true);
-    if request.messages.as_ref().is_none_or(Vec::is_empty) {
+    let silent = request.messages.as_ref().is_none_or(Vec::is_empty);
+    let work = ticket.check(request.work())?;
+    if silent {
         // How Ollama's clients have a model loaded; ours are.
         ticket.local()?;
         ticket.done(&wire::Usage::default());
         let message = Said { role: "assistant", ..Said::default() };
         let done_reason = Some("load");
-        let body = ChatResponse { model, created_at: now(), message, done: true, done_reason, took: None };
+        let body =
+            ChatResponse { model, created_at: now(), message, done: true, done_reason, took: Some(Took::default()) };
         return Ok(axum::response::IntoResponse::into_response(axum::Json(body)));
     }
-    let work = ticket.check(request.work())?;
     let mut answer = ticket.submit(vec![Work::Generate(Box::new(work))], 1).await?;
     if streams {
         answer.begin().await?;

@@ -29,7 +29,6 @@ pub(crate) struct EmbedRequest {
     #[schema(minimum = 1, maximum = 65536)]
     pub dimensions: Option<u32>,
     #[serde(default)]
-    #[expect(dead_code, reason = "its type is checked, its value has no use")]
     pub options: Option<Options>,
     #[serde(default)]
     #[expect(dead_code, reason = "its type is checked, its value has no use")]
@@ -52,7 +51,6 @@ pub(crate) struct EmbedOneRequest {
     pub model: String,
     pub prompt: String,
     #[serde(default)]
-    #[expect(dead_code, reason = "its type is checked, its value has no use")]
     pub options: Option<Options>,
     #[serde(default)]
     #[expect(dead_code, reason = "its type is checked, its value has no use")]
@@ -77,6 +75,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
         OneOrMany::One(text) => TextOrTokens::Text(text),
         OneOrMany::Many(texts) => TextOrTokens::Texts(texts),
     };
+    ticket.check(request.options.unwrap_or_default().check())?;
     let (work, count) = ticket.check(embed_work(input, request.dimensions, request.truncate.unwrap_or(true)))?;
     let mut answer = ticket.submit(vec![Work::Embed(work)], 1).await?;
     let (vectors, tokens) = vectors(&mut answer, count).await?;
@@ -98,6 +97,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
 pub(crate) async fn create_one(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<EmbedOneRequest>) -> Result {
     let request = asked.value;
     let mut ticket = app.open(&visit, &request.model, "/api/embeddings")?;
+    ticket.check(request.options.unwrap_or_default().check())?;
     let (work, count) = ticket.check(embed_work(TextOrTokens::Text(request.prompt), None, true))?;
     let mut answer = ticket.submit(vec![Work::Embed(work)], 1).await?;
     let (vectors, _) = vectors(&mut answer, count).await?;

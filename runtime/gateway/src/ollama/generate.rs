@@ -57,6 +57,7 @@ pub(crate) struct GenerateResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_reason: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Took)]
     pub took: Option<Took>,
 }
 
@@ -118,13 +119,14 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
         done_reason: Some(done_reason),
         took,
     };
-    if request.prompt.as_ref().is_none_or(String::is_empty) {
+    let silent = request.prompt.as_ref().is_none_or(String::is_empty);
+    let work = ticket.check(request.work(info.facts.as_ref().is_some_and(|f| f.chats)))?;
+    if silent {
         // How Ollama's clients have a model loaded; ours are.
         ticket.done(&wire::Usage::default());
-        let body = part(String::new(), String::new(), "load", None);
+        let body = part(String::new(), String::new(), "load", Some(Took::default()));
         return Ok(axum::response::IntoResponse::into_response(axum::Json(body)));
     }
-    let work = ticket.check(request.work(info.facts.as_ref().is_some_and(|f| f.chats)))?;
     let mut answer = ticket.submit(vec![Work::Generate(Box::new(work))], 1).await?;
     if streams {
         answer.begin().await?;

@@ -50,6 +50,12 @@ impl Options {
         .sampling()
     }
 
+    /// For requests that draw nothing: options are right all the same.
+    pub fn check(&self) -> Result<()> {
+        self.sampling()?;
+        self.stops().map(|_| ())
+    }
+
     pub fn stops(&self) -> Result<Vec<String>> {
         stops(self.stop.clone())
     }

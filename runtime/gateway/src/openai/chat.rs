@@ -11,7 +11,7 @@ use weighbridge_inference_wire::{Chat, FinishReason, Generate, Prompt};
 use super::chat_stream::ChatWriter;
 use super::logprobs::Logprobs;
 use super::messages::{self, Message, Tool, ToolCall, ToolChoice, calls_of};
-use super::sampling::{Drawing, OneOrMany, ResponseFormat, count, stops};
+use super::sampling::{Drawing, MOST, OneOrMany, ResponseFormat, count, stops};
 use super::usage::Usage;
 use crate::answer::Collected;
 use crate::app::Inner;
@@ -153,7 +153,7 @@ impl ChatRequest {
         };
         let generate = Generate {
             prompt: Prompt::Chat(chat),
-            max_tokens: count("max_completion_tokens", max_tokens, 1, u32::MAX)?,
+            max_tokens: count("max_completion_tokens", max_tokens, 1, MOST)?,
             choices,
             stop: stops(self.stop)?,
             sampling: self.drawing.sampling()?,

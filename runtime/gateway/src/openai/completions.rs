@@ -11,7 +11,7 @@ use weighbridge_inference_wire::{Constraint, Generate, Prompt, TokenChance};
 use super::chat::{StreamOptions, reason};
 use super::completions_stream::TextWriter;
 use super::logprobs::finite;
-use super::sampling::{Drawing, OneOrMany, ResponseFormat, count, stops};
+use super::sampling::{Drawing, MOST, OneOrMany, ResponseFormat, count, stops};
 use super::usage::Usage;
 use crate::app::Inner;
 use crate::body::Asked;
@@ -75,6 +75,13 @@ pub(crate) enum TextOrTokens {
     Tokens(Vec<u32>),
     Lists(Vec<Vec<u32>>),
 }
+
+/// Tokens are counted in 31 bits everywhere.
+pub(crate) fn are_tokens(tokens: &[u32]) -> bool {
+    tokens.iter().all(|token| *token <= MOST)
+}
+
+pub(crate) const NO_TOKEN: &str = "a number is no token of any model";
 
 impl TextOrTokens {
     fn prompts(self) -> Vec<Prompt> {
@@ -150,6 +157,9 @@ impl CompletionRequest {
             let message = format!("1 to {choices_max} answers (prompts times `n`) can be asked for, not {all}");
             return Err(Problem::field("prompt", message));
         }
+        if prompts.iter().any(|prompt| matches!(prompt, Prompt::Tokens(tokens) if !are_tokens(tokens))) {
+            return Err(Problem::field("prompt", NO_TOKEN));
+        }
         let logprobs = count("logprobs", self.logprobs, 0, LOGPROBS_MAX)?;
         let mut echoes = vec![String::new(); usize::try_from(all).unwrap_or_default()];
         if self.echo == Some(true) {
@@ -163,14 +173,15 @@ impl CompletionRequest {
             let times = usize::try_from(n).unwrap_or(1);
             echoes = texts.collect::<Result<Vec<_>>>()?.into_iter().flat_map(|t| vec![t; times]).collect();
         }
+        let format = ResponseFormat::constraint(self.response_format)?;
         let constraint = match (self.guided_regex, self.guided_grammar) {
             (Some(regex), _) => Constraint::Regex(regex),
             (None, Some(grammar)) => Constraint::Grammar(grammar),
-            (None, None) => ResponseFormat::constraint(self.response_format)?,
+            (None, None) => format,
         };
         let generate = Generate {
             prompt: Prompt::Text(String::new()),
-            max_tokens: Some(count("max_tokens", self.max_tokens, 1, u32::MAX)?.unwrap_or(MAX_TOKENS_DEFAULT)),
+            max_tokens: Some(count("max_tokens", self.max_tokens, 1, MOST)?.unwrap_or(MAX_TOKENS_DEFAULT)),
             choices: n,
             stop: stops(self.stop)?,
             sampling: self.drawing.sampling()?,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weighbridge_inference_wire::{Embed, Event};
 
-use super::completions::TextOrTokens;
+use super::completions::{NO_TOKEN, TextOrTokens, are_tokens};
 use crate::answer::{Answer, unasked};
 use crate::app::Inner;
 use crate::body::Asked;
@@ -95,6 +95,9 @@ pub(crate) fn work(input: TextOrTokens, dimensions: Option<u32>, truncate: bool)
     let count = embed.texts.len().max(embed.tokens.len());
     if count == 0 || count > TEXTS_MAX {
         return Err(Problem::field("input", format!("`input` holds 1 to {TEXTS_MAX} texts, not {count}")));
+    }
+    if !embed.tokens.iter().all(|tokens| are_tokens(tokens)) {
+        return Err(Problem::field("input", NO_TOKEN));
     }
     if embed.tokens.iter().any(Vec::is_empty) {
         return Err(Problem::field("input", "a list of tokens in `input` is empty"));

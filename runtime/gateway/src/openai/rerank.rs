@@ -83,7 +83,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     let mut ticket = app.open(&visit, &request.model, "/v1/rerank")?;
     let count = request.documents.len();
     let fits = match count {
-        1..=DOCUMENTS_MAX => super::sampling::count("top_n", request.top_n, 1, u32::MAX).map(|_| ()),
+        1..=DOCUMENTS_MAX => super::sampling::count("top_n", request.top_n, 1, super::sampling::MOST).map(|_| ()),
         _ => Err(Problem::field("documents", format!("`documents` holds 1 to {DOCUMENTS_MAX} texts, not {count}"))),
     };
     ticket.check(fits)?;

@@ -12,7 +12,7 @@ use weighbridge_inference_wire::{Chat, FinishReason, Generate, Prompt};
 use super::messages::{self, call_id};
 use super::responses_input::{Input, ResponseChoice, ResponseTool, TextOptions, conversation};
 use super::responses_stream::ResponseWriter;
-use super::sampling::{Drawing, count};
+use super::sampling::{Drawing, MOST, count};
 use crate::answer::Collected;
 use crate::app::Inner;
 use crate::body::Asked;
@@ -71,7 +71,6 @@ pub(crate) struct ResponseBody {
     pub incomplete_details: Option<Incomplete>,
     pub instructions: Option<String>,
     pub parallel_tool_calls: bool,
-    #[schema(value_type = Object)]
     pub tool_choice: Value,
     pub tools: Vec<Shown>,
     pub metadata: Nothing,
@@ -193,7 +192,7 @@ impl ResponsesRequest {
         };
         let generate = Generate {
             prompt: Prompt::Chat(chat),
-            max_tokens: count("max_output_tokens", self.max_output_tokens, 1, u32::MAX)?,
+            max_tokens: count("max_output_tokens", self.max_output_tokens, 1, MOST)?,
             choices: 1,
             stop: Vec::new(),
             sampling: self.drawing.sampling()?,

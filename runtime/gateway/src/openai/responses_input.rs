@@ -31,7 +31,7 @@ pub(crate) enum Item {
 pub(crate) enum TypedItem {
     Message(SaidItem),
     FunctionCall(CalledItem),
-    FunctionCallOutput(OutputItem),
+    FunctionCallOutput(AnsweredItem),
     /// Earlier thoughts; not read again.
     Reasoning(Unread),
 }
@@ -51,7 +51,7 @@ pub(crate) struct CalledItem {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct OutputItem {
+pub(crate) struct AnsweredItem {
     pub call_id: String,
     pub output: Content,
 }

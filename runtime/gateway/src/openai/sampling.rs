@@ -14,6 +14,8 @@ const STOPS_MAX: usize = 16;
 const STOP_BYTES_MAX: usize = 1024;
 /// Most tokens with a bias of their own.
 const BIASES_MAX: usize = 1024;
+/// Largest count that is asked for.
+pub(crate) const MOST: u32 = i32::MAX.cast_unsigned();
 /// Largest JSON schema, bytes of its text.
 const SCHEMA_BYTES_MAX: usize = 256 << 10;
 

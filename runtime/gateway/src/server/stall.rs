@@ -96,7 +96,7 @@ mod tests {
         let reading = async {
             let mut buf = [0; 16];
             for _ in 0..4 {
-                tokio::time::sleep(Duration::from_millis(80)).await;
+                sleep(Duration::from_millis(80)).await;
                 far.read_exact(&mut buf).await.unwrap();
             }
         };

@@ -78,7 +78,8 @@ impl Models for Fake {
                 let failure = failure(FailureKind::Busy, "the queue is full");
                 return Err(Refusal { failure, retry_after: Some(Duration::from_secs(7)) });
             }
-            let (sender, events) = events(256);
+            let counts = matches!(&work, Work::Generate(generate) if said(generate).starts_with("count "));
+            let (sender, events) = events(if counts { 1 << 16 } else { 256 });
             running.fetch_add(1, Ordering::SeqCst);
             let busy = Busy(running);
             tokio::spawn(async move {
@@ -150,10 +151,8 @@ async fn write(generate: Generate, sender: &EventSender) {
     }
     if let Some(count) = text.strip_prefix("count ").and_then(|n| n.parse::<u32>().ok()) {
         for at in 0..count {
-            while sender.send(token(&generate, 0, &format!("{at} "))).is_err() {
-                if sender.is_closed() {
-                    return;
-                }
+            if sender.send(token(&generate, 0, &format!("{at} "))).is_err() {
+                return;
             }
             if at % 64 == 63 {
                 tokio::task::yield_now().await;

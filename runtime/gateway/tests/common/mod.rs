@@ -177,7 +177,10 @@ fn unchunk(text: &str) -> String {
     while let Some(at) = rest.windows(2).position(|w| w == b"\r\n") {
         let size = std::str::from_utf8(&rest[..at]).ok().and_then(|s| usize::from_str_radix(s, 16).ok()).unwrap_or(0);
         let from = at + 2;
-        if size == 0 || rest.len() < from + size {
+        if size == 0 {
+            break;
+        }
+        if rest.len() < from + size {
             out.extend_from_slice(rest.get(from..).unwrap_or_default());
             break;
         }
