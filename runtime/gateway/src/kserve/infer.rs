@@ -38,7 +38,7 @@ pub(crate) struct InferRequest {
     #[serde(default)]
     #[schema(max_items = 1024)]
     pub outputs: Option<Vec<WantedOutput>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub parameters: Option<Parameters>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct InputTensor {
     #[schema(max_items = 16)]
     pub shape: Vec<i64>,
     pub datatype: DataType,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub parameters: Option<Parameters>,
     /// Elements, flat or nested; absent if they follow in binary.
     #[serde(default)]
@@ -59,7 +59,7 @@ pub(crate) struct InputTensor {
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct WantedOutput {
     pub name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub parameters: Option<Parameters>,
 }
 

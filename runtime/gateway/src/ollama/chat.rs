@@ -35,7 +35,7 @@ pub(crate) struct ChatRequest {
     pub tools: Option<Vec<Tool>>,
     #[serde(default)]
     pub format: Option<Format>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub options: Option<Options>,
     #[serde(default)]
     pub think: Option<Think>,

@@ -28,7 +28,7 @@ pub(crate) struct EmbedRequest {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 65536)]
     pub dimensions: Option<u32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub options: Option<Options>,
     #[serde(default)]
     #[expect(dead_code, reason = "its type is checked, its value has no use")]
@@ -50,7 +50,7 @@ pub(crate) struct EmbedOneRequest {
     #[schema(max_length = 512)]
     pub model: String,
     pub prompt: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub options: Option<Options>,
     #[serde(default)]
     #[expect(dead_code, reason = "its type is checked, its value has no use")]

@@ -37,7 +37,7 @@ pub(crate) struct GenerateRequest {
     pub stream: Option<bool>,
     #[serde(default)]
     pub format: Option<Format>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub options: Option<Options>,
     #[serde(default)]
     pub think: Option<Think>,

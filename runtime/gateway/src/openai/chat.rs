@@ -35,7 +35,7 @@ pub(crate) struct ChatRequest {
     pub messages: Vec<Message>,
     #[serde(default)]
     pub stream: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub stream_options: Option<StreamOptions>,
     /// Functions the model may call.
     #[serde(default)]

@@ -24,6 +24,8 @@ use crate::ticket::Place;
 
 /// Tokens written where nobody says how many, as OpenAI has it.
 const MAX_TOKENS_DEFAULT: u32 = 16;
+/// Longest regular expression or grammar.
+const GRAMMAR_BYTES_MAX: usize = 65_536;
 const LOGPROBS_MAX: u32 = 20;
 
 /// Text to be continued. Fields that are not listed are ignored.
@@ -34,7 +36,7 @@ pub(crate) struct CompletionRequest {
     pub prompt: TextOrTokens,
     #[serde(default)]
     pub stream: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub stream_options: Option<StreamOptions>,
     #[serde(default)]
     #[schema(minimum = 1)]
@@ -172,6 +174,11 @@ impl CompletionRequest {
             });
             let times = usize::try_from(n).unwrap_or(1);
             echoes = texts.collect::<Result<Vec<_>>>()?.into_iter().flat_map(|t| vec![t; times]).collect();
+        }
+        for (name, text) in [("guided_regex", &self.guided_regex), ("guided_grammar", &self.guided_grammar)] {
+            if text.as_ref().is_some_and(|text| text.len() > GRAMMAR_BYTES_MAX) {
+                return Err(Problem::field(name, format!("`{name}` is longer than {GRAMMAR_BYTES_MAX} bytes")));
+            }
         }
         let format = ResponseFormat::constraint(self.response_format)?;
         let constraint = match (self.guided_regex, self.guided_grammar) {

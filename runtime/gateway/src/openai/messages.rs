@@ -39,20 +39,47 @@ pub(crate) enum Content {
 
 /// A part of what was said. Only text is understood.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(try_from = "RawPart", tag = "type", rename_all = "snake_case")]
 pub(crate) enum ContentPart {
-    #[serde(alias = "input_text", alias = "output_text")]
-    Text {
-        text: String,
-    },
-    Refusal {
-        refusal: String,
-    },
-    #[serde(alias = "input_image")]
+    Text { text: String },
+    InputText { text: String },
+    OutputText { text: String },
+    Refusal { refusal: String },
     ImageUrl(Unread),
+    InputImage(Unread),
     InputAudio(Unread),
-    #[serde(alias = "input_file")]
     File(Unread),
+    InputFile(Unread),
+}
+
+/// What parts consist of. Their kind is a text: serde would take its number.
+#[derive(Deserialize)]
+struct RawPart {
+    #[serde(rename = "type")]
+    kind: String,
+    text: Option<String>,
+    refusal: Option<String>,
+}
+
+impl TryFrom<RawPart> for ContentPart {
+    type Error = String;
+
+    fn try_from(part: RawPart) -> std::result::Result<Self, String> {
+        let missing = |field: &str| format!("a part of the content has no `{field}`");
+        let text = part.text.ok_or_else(|| missing("text"));
+        Ok(match part.kind.as_str() {
+            "text" => Self::Text { text: text? },
+            "input_text" => Self::InputText { text: text? },
+            "output_text" => Self::OutputText { text: text? },
+            "refusal" => Self::Refusal { refusal: part.refusal.ok_or_else(|| missing("refusal"))? },
+            "image_url" => Self::ImageUrl(Unread {}),
+            "input_image" => Self::InputImage(Unread {}),
+            "input_audio" => Self::InputAudio(Unread {}),
+            "file" => Self::File(Unread {}),
+            "input_file" => Self::InputFile(Unread {}),
+            _ => return Err("a part of the content is of no known type".to_owned()),
+        })
+    }
 }
 
 /// What is refused whatever it holds.
@@ -69,10 +96,13 @@ impl Content {
         let mut all = String::new();
         for part in parts {
             match part {
-                ContentPart::Text { text } | ContentPart::Refusal { refusal: text } => all.push_str(&text),
+                ContentPart::Text { text }
+                | ContentPart::InputText { text }
+                | ContentPart::OutputText { text }
+                | ContentPart::Refusal { refusal: text } => all.push_str(&text),
                 other => {
                     let what = match other {
-                        ContentPart::ImageUrl(_) => "images",
+                        ContentPart::ImageUrl(_) | ContentPart::InputImage(_) => "images",
                         ContentPart::InputAudio(_) => "sound",
                         _ => "files",
                     };

@@ -44,7 +44,7 @@ pub(crate) struct ResponsesRequest {
     pub tool_choice: Option<ResponseChoice>,
     #[serde(default)]
     pub parallel_tool_calls: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::body::object")]
     pub text: Option<TextOptions>,
     /// Earlier answers are not kept; send what was said instead.
     #[serde(default)]
