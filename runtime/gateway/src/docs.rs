@@ -32,6 +32,15 @@ pub(crate) struct PlainError {
     error: String,
 }
 
+/// A server-sent event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SentEvent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    /// JSON; `[DONE]` at the end of some streams.
+    data: String,
+}
+
 /// Refusals that every request can meet.
 pub(crate) struct Failures;
 
@@ -99,7 +108,7 @@ impl Modify for Tokens {
         ollama::info::tags, ollama::info::show, ollama::info::running, ollama::info::version,
         kserve::server, kserve::live, kserve::ready, kserve::model, kserve::model_ready, kserve::infer::create,
     ),
-    components(schemas(ErrorBody, PlainError)),
+    components(schemas(ErrorBody, PlainError, SentEvent)),
     modifiers(&Tokens),
     security((), ("token" = [])),
 )]

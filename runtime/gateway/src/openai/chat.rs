@@ -16,7 +16,7 @@ use super::usage::Usage;
 use crate::answer::Collected;
 use crate::app::Inner;
 use crate::body::Asked;
-use crate::docs::Failures;
+use crate::docs::{Failures, SentEvent};
 use crate::door::Visit;
 use crate::models::Work;
 use crate::problem::{Problem, Result};
@@ -174,7 +174,7 @@ impl ChatRequest {
 
 /// Continues a conversation. With `stream`, chunks come as server-sent events.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", request_body = ChatRequest, responses(
-    (status = 200, description = "The answer", content((ChatResponse = "application/json"), (String = "text/event-stream"))),
+    (status = 200, description = "The answer", content((ChatResponse = "application/json"), (SentEvent = "text/event-stream"))),
     Failures,
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ChatRequest>) -> Result {

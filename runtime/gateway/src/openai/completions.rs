@@ -15,7 +15,7 @@ use super::sampling::{Drawing, MOST, OneOrMany, ResponseFormat, count, stops};
 use super::usage::Usage;
 use crate::app::Inner;
 use crate::body::Asked;
-use crate::docs::Failures;
+use crate::docs::{Failures, SentEvent};
 use crate::door::Visit;
 use crate::models::Work;
 use crate::problem::{Problem, Result};
@@ -209,7 +209,7 @@ impl CompletionRequest {
 
 /// Continues text. With `stream`, chunks come as server-sent events.
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", request_body = CompletionRequest, responses(
-    (status = 200, description = "The answers", content((CompletionResponse = "application/json"), (String = "text/event-stream"))),
+    (status = 200, description = "The answers", content((CompletionResponse = "application/json"), (SentEvent = "text/event-stream"))),
     Failures,
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<CompletionRequest>) -> Result {

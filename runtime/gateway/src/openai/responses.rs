@@ -16,7 +16,7 @@ use super::sampling::{Drawing, MOST, count};
 use crate::answer::Collected;
 use crate::app::Inner;
 use crate::body::Asked;
-use crate::docs::Failures;
+use crate::docs::{Failures, SentEvent};
 use crate::door::Visit;
 use crate::models::Work;
 use crate::problem::{Problem, Result};
@@ -250,7 +250,7 @@ pub(super) fn function_call(id: &str, call: wire::Call, status: &'static str) ->
 
 /// Answers. With `stream`, events tell of each step.
 #[utoipa::path(post, path = "/v1/responses", tag = "openai", request_body = ResponsesRequest, responses(
-    (status = 200, description = "The answer", content((ResponseBody = "application/json"), (String = "text/event-stream"))),
+    (status = 200, description = "The answer", content((ResponseBody = "application/json"), (SentEvent = "text/event-stream"))),
     Failures,
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ResponsesRequest>) -> Result {
