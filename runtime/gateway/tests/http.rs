@@ -400,3 +400,51 @@ async fn documents_come_best_first() {
         assert_eq!((order, answer["results"][0]["document"]["text"].as_str()), (vec![1, 2], Some("a red fox")));
     }
 }
+
+/// The provider is a gateway too: it has `tiny`, and knows our key.
+#[tokio::test]
+async fn providers_answer_what_policy_lets_out() {
+    use sha2::{Digest, Sha256};
+    use weighbridge_gateway::{ProviderConfig, ProviderModel};
+    let dir = tempfile::tempdir().unwrap();
+    let (tokens, key) = (dir.path().join("tokens"), dir.path().join("key"));
+    let digest: String = Sha256::digest(b"wb_ours").iter().map(|b| format!("{b:02x}")).collect();
+    std::fs::write(&tokens, format!("us {digest}\n")).unwrap();
+    std::fs::write(&key, "wb_ours\n").unwrap();
+    let far = Gateway::start(Config { tokens: Some(tokens), ..Config::default() }).await;
+    let model =
+        |name: &str, upstream: &str| ProviderModel { name: name.to_owned(), upstream: Some(upstream.to_owned()) };
+    let provider = ProviderConfig {
+        id: "far".to_owned(),
+        base_url: format!("http://{}/v1/", far.address).parse().unwrap(),
+        key_file: Some(key),
+        roots: None,
+        models: vec![model("big", "tiny"), model("tiny", "tiny"), model("gone", "none")],
+    };
+    let gateway = Gateway::start(Config { providers: vec![provider], ..Config::default() }).await;
+    let ask = async |model: &str, class: &str, stream: bool| {
+        let mut body = streamed("slow a b");
+        (body["model"], body["stream"]) = (model.into(), stream.into());
+        body["stream_options"] = json!({ "include_usage": true });
+        let headers = [("X-Weighbridge-Data-Class", class), ("Authorization", "Bearer of-the-caller")];
+        gateway.ask("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes()).await
+    };
+    let near = ask("tiny", "public", false).await;
+    assert_eq!((near.status, near.header("x-weighbridge-answered-by")), (200, Some("local")));
+    assert!(far.log.0.lock().unwrap().is_empty());
+    let kept = ask("big", "secret", false).await;
+    assert!(kept.status == 403 && kept.body.contains("data stays"), "{kept:?}");
+    for stream in [false, true] {
+        let sent = ask("big", "public", stream).await;
+        assert_eq!((sent.status, sent.header("x-weighbridge-answered-by")), (200, Some("provider:far")), "{sent:?}");
+        assert!(sent.header("x-weighbridge-why").is_some() && sent.body.contains("echo: "), "{sent:?}");
+        // Theirs stay theirs.
+        assert_eq!(sent.head.matches("x-request-id").count(), 1);
+        let entry = gateway.entry().await;
+        assert_eq!((entry.answered_by.as_str(), entry.completion_tokens), ("provider:far", 4), "{entry:?}");
+    }
+    assert_eq!(far.entry().await.caller, "service-account:us");
+    let refused = ask("gone", "public", false).await;
+    assert!(refused.status == 400 && refused.body.contains("provider `far` answered 404"), "{refused:?}");
+    assert_eq!(gateway.post("/api/chat", json!({ "model": "big", "messages": [] })).await.status, 403);
+}
