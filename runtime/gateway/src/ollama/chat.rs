@@ -163,6 +163,7 @@ fn called(call: wire::Call) -> Call {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ChatRequest>) -> Result {
     let request = asked.value;
+    drop(asked.bytes);
     let model = request.model.clone();
     let mut ticket = app.open(&visit, &model, "/api/chat")?;
     let streams = request.stream.unwrap_or(true);

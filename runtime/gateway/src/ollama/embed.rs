@@ -70,6 +70,7 @@ pub(crate) struct EmbedOneResponse {
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<EmbedRequest>) -> Result {
     let started = std::time::Instant::now();
     let request = asked.value;
+    drop(asked.bytes);
     let mut ticket = app.open(&visit, &request.model, "/api/embed")?;
     let input = match request.input {
         OneOrMany::One(text) => TextOrTokens::Text(text),
@@ -96,6 +97,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
 ))]
 pub(crate) async fn create_one(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<EmbedOneRequest>) -> Result {
     let request = asked.value;
+    drop(asked.bytes);
     let mut ticket = app.open(&visit, &request.model, "/api/embeddings")?;
     ticket.check(request.options.unwrap_or_default().check())?;
     let (work, count) = ticket.check(embed_work(TextOrTokens::Text(request.prompt), None, true))?;

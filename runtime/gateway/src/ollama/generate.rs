@@ -106,6 +106,7 @@ impl GenerateRequest {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<GenerateRequest>) -> Result {
     let request = asked.value;
+    drop(asked.bytes);
     let model = request.model.clone();
     let mut ticket = app.open(&visit, &model, "/api/generate")?;
     let info = ticket.local()?;

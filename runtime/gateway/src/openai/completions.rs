@@ -218,6 +218,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/completions", &asked.bytes).await;
     }
+    drop(asked.bytes);
     let streams = request.stream.unwrap_or(false);
     let (works, n, wanted) = ticket.check(request.work(app.config.limits.choices_max))?;
     let id = format!("cmpl-{}", ticket.id());

@@ -135,6 +135,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/embeddings", &asked.bytes).await;
     }
+    drop(asked.bytes);
     let truncate = request.truncate.unwrap_or(false);
     let (embed, count) = ticket.check(work(request.input, request.dimensions, truncate))?;
     let mut answer = ticket.submit(vec![Work::Embed(embed)], 1).await?;

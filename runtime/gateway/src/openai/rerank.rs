@@ -80,6 +80,7 @@ pub(crate) struct RerankUsage {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<RerankRequest>) -> Result {
     let request = asked.value;
+    drop(asked.bytes);
     let mut ticket = app.open(&visit, &request.model, "/v1/rerank")?;
     let count = request.documents.len();
     let fits = match count {

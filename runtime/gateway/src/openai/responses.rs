@@ -259,6 +259,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/responses", &asked.bytes).await;
     }
+    drop(asked.bytes);
     let streams = request.stream.unwrap_or(false);
     let (work, mut body) = ticket.check(request.work())?;
     body.id = format!("resp_{}", ticket.id());
