@@ -18,6 +18,7 @@ fn main() {
     let library = Library::load(args[1].as_ref()).unwrap();
     let files = [File { name: WEIGHTS_FILE, bytes: data }];
     let setting = Setting { threads, cache_bytes: 1 << 30, context_length: Some(4096) };
+    println!("before {}", resident());
     let started = Instant::now();
     let mut model = Language::open(&library, &manifest, &read(GRAPH_FILE), &files, setting).unwrap();
     println!("open {:?}, {}", started.elapsed(), resident());

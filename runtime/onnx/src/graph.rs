@@ -95,7 +95,7 @@ impl Graph {
     /// [`OnnxError::Graph`].
     pub fn open(library: &Library, graph: &[u8], files: &[File<'_>], threads: usize) -> Result<Self, OnnxError> {
         let threads = Threads { count: threads.max(1), spin: false };
-        Ok(Self { session: session::open(library, graph, files, threads, None)? })
+        Ok(Self { session: session::open(library, graph, files, threads)? })
     }
 
     /// Inputs, in the graph's order.

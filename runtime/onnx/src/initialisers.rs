@@ -2,7 +2,14 @@
 //! `TensorProto.external_data`): only so much of the format as ONNX Runtime
 //! must be told to take them from memory.
 
+use std::collections::HashMap;
+
 use crate::OnnxError;
+
+/// `TensorProto.DataType.UINT8`: packed weights.
+const UINT8: u64 = 2;
+/// Largest tensor put into a graph, bytes: norms, biases, frequencies.
+const INLINE_MAX: usize = 16 << 20;
 
 /// Most tensors of a graph that lie outside it.
 const TENSORS_MAX: usize = 100_000;
@@ -32,6 +39,81 @@ pub(crate) fn external(graph: &[u8]) -> Result<Vec<External<'_>>, OnnxError> {
     })
     .ok_or_else(|| OnnxError::Graph("the graph is damaged, or has more tensors than any model".to_owned()))?;
     Ok(out)
+}
+
+/// `graph` as ONNX Runtime is to have it, and the packed weights that it is not
+/// to have: it would copy them. Our operators find those by name; small tensors
+/// are put into the graph.
+pub(crate) fn split<'g>(
+    graph: &'g [u8],
+    find: &mut dyn FnMut(&External<'g>) -> Result<&'static [u8], OnnxError>,
+) -> Result<(Vec<u8>, HashMap<String, &'static [u8]>), OnnxError> {
+    let damaged = || OnnxError::Graph("the graph is damaged".to_owned());
+    let (mut model, mut weights, mut failure) = (Vec::with_capacity(graph.len() + (1 << 20)), HashMap::new(), None);
+    let done = fields(graph, |number, raw, body| {
+        let (7, Some(inner)) = (number, body) else {
+            model.extend_from_slice(raw);
+            return Some(());
+        };
+        let mut out = Vec::with_capacity(inner.len() + (1 << 20));
+        fields(inner, |number, raw, body| {
+            let found = match (number, body) {
+                (5, Some(body)) => tensor(body)?,
+                _ => None,
+            };
+            let Some(found) = found else {
+                out.extend_from_slice(raw);
+                return Some(());
+            };
+            match find(&found) {
+                Ok(bytes) if found.element == UINT8 => {
+                    weights.insert(found.name.to_owned(), bytes);
+                    put(&mut out, 5, &inside(found.name, UINT8, &[0], &[]));
+                }
+                Ok(bytes) if bytes.len() <= INLINE_MAX => {
+                    put(&mut out, 5, &inside(found.name, found.element, &found.dims, bytes));
+                }
+                Ok(_) => failure = Some(OnnxError::Graph(format!("tensor `{}` is neither packed nor small", found.name))),
+                Err(e) => failure = Some(e),
+            }
+            failure.is_none().then_some(())
+        })?;
+        put(&mut model, 7, &out);
+        Some(())
+    });
+    match (done, failure) {
+        (_, Some(e)) => Err(e),
+        (None, None) => Err(damaged()),
+        (Some(()), None) => Ok((model, weights)),
+    }
+}
+
+/// A TensorProto with its bytes.
+fn inside(name: &str, element: u64, dims: &[i64], bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 64);
+    for dim in dims {
+        put_varint(&mut out, 1 << 3);
+        put_varint(&mut out, dim.cast_unsigned());
+    }
+    put_varint(&mut out, 2 << 3);
+    put_varint(&mut out, element);
+    put(&mut out, 8, name.as_bytes());
+    put(&mut out, 9, bytes);
+    out
+}
+
+fn put(out: &mut Vec<u8>, number: u64, body: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, body.len() as u64);
+    out.extend_from_slice(body);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
 }
 
 /// Of a GraphProto and the graphs in its nodes' attributes.
@@ -105,8 +187,21 @@ enum Value<'g> {
 }
 
 /// Gives each field of a message to `each`; `None` if either gives up.
-fn walk<'g>(mut message: &'g [u8], mut each: impl FnMut(u64, Value<'g>) -> Option<()>) -> Option<()> {
+fn walk<'g>(message: &'g [u8], mut each: impl FnMut(u64, Value<'g>) -> Option<()>) -> Option<()> {
+    values(message, |number, _, value| each(number, value))
+}
+
+/// The same with all bytes of the field, and the body of those that have one.
+fn fields<'g>(message: &'g [u8], mut each: impl FnMut(u64, &'g [u8], Option<&'g [u8]>) -> Option<()>) -> Option<()> {
+    values(message, |number, raw, value| match value {
+        Value::Bytes(body) => each(number, raw, Some(body)),
+        _ => each(number, raw, None),
+    })
+}
+
+fn values<'g>(mut message: &'g [u8], mut each: impl FnMut(u64, &'g [u8], Value<'g>) -> Option<()>) -> Option<()> {
     while !message.is_empty() {
+        let start = message;
         let tag = varint(&mut message)?;
         let value = match tag & 7 {
             0 => Value::Number(varint(&mut message)?),
@@ -118,7 +213,8 @@ fn walk<'g>(mut message: &'g [u8], mut each: impl FnMut(u64, Value<'g>) -> Optio
             5 => message.split_off(..4).map(|_| Value::Other)?,
             _ => return None,
         };
-        each(tag >> 3, value)?;
+        let raw = start.get(..start.len() - message.len())?;
+        each(tag >> 3, raw, value)?;
     }
     Some(())
 }
@@ -171,10 +267,29 @@ mod tests {
     }
 
     #[test]
+    fn a_graph_is_split_into_what_is_packed_and_the_rest() {
+        let tensor = |name: &str, element: u8| {
+            let entry = field(13, &[field(1, b"location"), field(2, b"d")].concat());
+            [vec![1 << 3, 4, 2 << 3, element], field(8, name.as_bytes()), entry, vec![14 << 3, 1]].concat()
+        };
+        let kept = field(5, &[field(8, b"in"), field(9, &[7; 4])].concat());
+        let graph = [field(5, &tensor("packed", 2)), field(5, &tensor("norm", 1)), kept, field(1, b"")].concat();
+        let model = [vec![1 << 3, 10], field(7, &graph)].concat();
+        static BYTES: [u8; 16] = [3; 16];
+        let mut find = |t: &External<'_>| Ok(if t.element == 2 { &BYTES[..4] } else { &BYTES[..] });
+        let (split, weights) = split(&model, &mut find).unwrap();
+        assert_eq!(weights, HashMap::from([("packed".to_owned(), &BYTES[..4])]));
+        assert!(external(&split).unwrap().is_empty());
+        let text = split.windows(16).any(|w| w == BYTES);
+        assert!(text && split.starts_with(&[1 << 3, 10]) && split.windows(4).any(|w| w == [7; 4]));
+    }
+
+    #[test]
     fn damage_is_an_error_or_harmless() {
         let sample = sample();
         for cut in 0..sample.len() {
             let _ = external(&sample[..cut]);
+            let _ = super::split(&sample[..cut], &mut |_| Ok(&[]));
             for byte in [0, 0x7f, 0x80, 0xff] {
                 let mut damaged = sample.clone();
                 damaged[cut] = byte;

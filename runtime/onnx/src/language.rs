@@ -11,7 +11,7 @@ use weighbridge_kernels::{PAGE_TOKENS, StoreShape};
 
 use crate::operators::{self, Segment, Shared};
 use crate::session::{self, File, Threads};
-use crate::{Library, OnnxError};
+use crate::{Library, OnnxError, initialisers};
 
 /// How a model is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +61,13 @@ impl Language {
             let reason = format!("one page of keys and values takes {page} bytes, more than all that may be used");
             return Err(OnnxError::Manifest(reason));
         }
-        let shared = Shared::new(setting.threads, store)?;
+        let (graph, weights) = initialisers::split(graph, &mut |tensor| session::bytes_of(tensor, files))?;
+        let shared = Shared::new(setting.threads, store, weights)?;
         let domain = operators::domain(&shared)?;
         // The operators bring their own threads; those of ONNX Runtime would
         // compete with them.
         let threads = Threads { count: 1, spin: false };
-        let session = session::open(library, graph, files, threads, Some(domain))?;
+        let session = session::open_ours(library, &graph, threads, domain)?;
         let shape = Shape {
             vocabulary: size(manifest.vocabulary_size),
             context_length: context.min(store.pages.saturating_mul(PAGE_TOKENS)),

@@ -37,9 +37,26 @@ pub(crate) fn open(
     graph: &[u8],
     files: &[File<'_>],
     threads: Threads,
-    operators: Option<Arc<OperatorDomain>>,
 ) -> Result<Session, OnnxError> {
-    let mut builder = SessionBuilder::new(&library.environment)
+    let mut builder = builder(library, threads)?;
+    give(&mut builder, graph, files)?;
+    builder.commit_from_memory(graph).map_err(OnnxError::graph)
+}
+
+/// Opens a graph with our operators that has all its tensors in it.
+pub(crate) fn open_ours(
+    library: &Library,
+    graph: &[u8],
+    threads: Threads,
+    operators: Arc<OperatorDomain>,
+) -> Result<Session, OnnxError> {
+    let builder = builder(library, threads)?;
+    let mut builder = builder.with_operators(operators).map_err(OnnxError::graph)?;
+    builder.commit_from_memory(graph).map_err(OnnxError::graph)
+}
+
+fn builder(library: &Library, threads: Threads) -> Result<SessionBuilder, OnnxError> {
+    SessionBuilder::new(&library.environment)
         .map_err(OnnxError::graph)?
         .with_intra_threads(threads.count)
         .map_err(OnnxError::graph)?
@@ -48,12 +65,7 @@ pub(crate) fn open(
         .with_intra_op_spinning(threads.spin)
         .map_err(OnnxError::graph)?
         .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(OnnxError::graph)?;
-    if let Some(operators) = operators {
-        builder = builder.with_operators(operators).map_err(OnnxError::graph)?;
-    }
-    give(&mut builder, graph, files)?;
-    builder.commit_from_memory(graph).map_err(OnnxError::graph)
+        .map_err(OnnxError::graph)
 }
 
 /// Has ONNX Runtime take the graph's tensors outside it from `files`, where
@@ -107,7 +119,7 @@ fn checked(status: sys::OrtStatusPtr) -> Result<(), OnnxError> {
 }
 
 /// Where the tensor lies, exactly as long as its dimensions say.
-fn bytes_of(tensor: &External<'_>, files: &[File<'_>]) -> Result<&'static [u8], OnnxError> {
+pub(crate) fn bytes_of(tensor: &External<'_>, files: &[File<'_>]) -> Result<&'static [u8], OnnxError> {
     let wrong = |what: String| OnnxError::Graph(format!("tensor `{}` {what}", tensor.name));
     let location = tensor.location.strip_prefix("./").unwrap_or(tensor.location);
     let file = files.iter().find(|f| f.name == location);

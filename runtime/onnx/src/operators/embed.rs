@@ -27,11 +27,10 @@ impl Operator for Embed {
     fn create_kernel<'a>(&self, node: &KernelContext<'a>) -> ort::Result<BoxedKernel<'a>> {
         let (rows, inputs, layout) = (size(node, "rows")?, size(node, "K")?, layout(node)?);
         let scale = float(node, "scale", 1.0);
-        let shared = Arc::clone(&self.0);
+        let (shared, bytes) = (Arc::clone(&self.0), self.0.weights_of(node)?);
         Ok(Box::new(move |context: &ComputeContext| {
-            let (tokens, packed) = (input(context, 0, "input_ids")?, input(context, 1, "weights")?);
+            let tokens = input(context, 0, "input_ids")?;
             let (_, tokens) = tokens.try_extract_tensor::<i64>()?;
-            let (_, bytes) = packed.try_extract_tensor::<u8>()?;
             let shape = [1, dimension(tokens.len())?, dimension(inputs)?];
             let mut out = context.output(0, shape)?.ok_or_else(|| missing("output", "embedded"))?;
             let (_, out) = out.try_extract_tensor_mut::<f32>()?;

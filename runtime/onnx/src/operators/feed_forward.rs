@@ -32,11 +32,10 @@ impl Operator for GatedFeedForward {
             "gelu_tanh" => Activation::GeluTanh,
             _ => return Err(ort::Error::new(format!("activation `{name}` is not known"))),
         };
-        let shared = Arc::clone(&self.0);
+        let (shared, bytes) = (Arc::clone(&self.0), self.0.weights_of(node)?);
         Ok(Box::new(move |context: &ComputeContext| {
-            let (x, packed) = (input(context, 0, "x")?, input(context, 1, "weights")?);
+            let x = input(context, 0, "x")?;
             let (_, x) = x.try_extract_tensor::<f32>()?;
-            let (_, bytes) = packed.try_extract_tensor::<u8>()?;
             let shape = [1, dimension(x.len() / inputs.max(1))?, dimension(rows)?];
             let mut out = context.output(0, shape)?.ok_or_else(|| missing("output", "gated"))?;
             let (_, out) = out.try_extract_tensor_mut::<f32>()?;

@@ -31,13 +31,12 @@ impl Operator for MatMul {
     fn create_kernel<'a>(&self, node: &KernelContext<'a>) -> ort::Result<BoxedKernel<'a>> {
         let (rows, inputs, layout) = (size(node, "N")?, size(node, "K")?, layout(node)?);
         let softcap = float(node, "softcap", 0.0);
-        let shared = Arc::clone(&self.0);
+        let (shared, bytes) = (Arc::clone(&self.0), self.0.weights_of(node)?);
         Ok(Box::new(move |context: &ComputeContext| {
-            let (x, packed) = (input(context, 0, "x")?, input(context, 1, "weights")?);
+            let x = input(context, 0, "x")?;
             let bias = context.input(2)?;
             let bias = bias.as_ref().map(|b| b.try_extract_tensor::<f32>()).transpose()?.map(|(_, b)| b);
             let (_, x) = x.try_extract_tensor::<f32>()?;
-            let (_, bytes) = packed.try_extract_tensor::<u8>()?;
             let shape = [1, dimension(x.len() / inputs.max(1))?, dimension(rows)?];
             let mut out = context.output(0, shape)?.ok_or_else(|| missing("output", "product"))?;
             let (_, out) = out.try_extract_tensor_mut::<f32>()?;

@@ -7,6 +7,7 @@ mod embed;
 mod feed_forward;
 mod mat_mul;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
@@ -18,7 +19,11 @@ use crate::OnnxError;
 /// What the operators of one model share: threads, working memory, keys and
 /// values, and whose tokens a step has. ONNX Runtime runs them one after the
 /// other, so nobody waits for the lock.
-pub(crate) struct Shared(Mutex<State>);
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Packed weights by name.
+    weights: HashMap<String, &'static [u8]>,
+}
 
 pub(crate) struct State {
     pub pool: Pool,
@@ -41,19 +46,32 @@ pub(crate) struct Segment {
 }
 
 impl Shared {
-    pub fn new(threads: usize, store: StoreShape) -> Result<Arc<Self>, OnnxError> {
-        Ok(Arc::new(Self(Mutex::new(State {
+    pub fn new(
+        threads: usize,
+        store: StoreShape,
+        weights: HashMap<String, &'static [u8]>,
+    ) -> Result<Arc<Self>, OnnxError> {
+        let state = State {
             pool: Pool::new(threads)?,
             isa: Isa::detect(),
             scratch: Scratch::default(),
             store: PageStore::new(store)?,
             segments: Vec::new(),
             pages: Vec::new(),
-        }))))
+        };
+        Ok(Arc::new(Self { state: Mutex::new(state), weights }))
+    }
+
+    /// The packed weights that are the second input of a node.
+    fn weights_of(&self, node: &KernelContext<'_>) -> ort::Result<&'static [u8]> {
+        let inputs = node.inputs()?;
+        let name = inputs.get(1).map(|i| i.name()).unwrap_or_default();
+        let found = self.weights.get(name).copied();
+        found.ok_or_else(|| ort::Error::new(format!("the packed weights `{name}` are not there")))
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
