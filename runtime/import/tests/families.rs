@@ -8,8 +8,19 @@ mod common;
 use common::{difference, expected, folder, gguf, imported, logits, prompt};
 use weighbridge_import::{Options, Quantisation};
 
-const SAMPLES: &[&str] =
-    &["llama", "mistral", "qwen2", "qwen2_yarn", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "phi3_long"];
+const SAMPLES: &[&str] = &[
+    "llama",
+    "llama_16",
+    "mistral",
+    "qwen2",
+    "qwen2_yarn",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi3",
+    "phi3_long",
+];
 
 /// Logits have a standard deviation of 1.3; both sides compute in f32 and
 /// differ by the order of their sums.

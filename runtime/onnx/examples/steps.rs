@@ -1,6 +1,12 @@
 //! `steps LIBRARY MODEL [THREADS]`: tokens per second of bare steps of an
 //! imported model, without sampling or text.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "run by hand")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "run by hand"
+)]
 
 use std::time::Instant;
 

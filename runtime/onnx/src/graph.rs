@@ -1,10 +1,10 @@
 //! Any model that is no imported language model: tensors in, tensors out.
 
 use ort::session::{Session, SessionInputValue};
-use ort::value::{PrimitiveTensorElementType, TensorElementType};
 use ort::value::{DynValue, Outlet, Shape, Tensor as Value, ValueType};
-use weighbridge_engine::embedding::{Hidden, TensorModel, TokenBatch};
+use ort::value::{PrimitiveTensorElementType, TensorElementType};
 use weighbridge_engine::StepError;
+use weighbridge_engine::embedding::{Hidden, TensorModel, TokenBatch};
 
 use crate::session::{self, File, Threads};
 use crate::{Library, OnnxError};
@@ -142,7 +142,8 @@ impl Graph {
         names
             .into_iter()
             .map(|name| {
-                let value = outputs.remove(&name).ok_or_else(|| RunError::Graph(format!("it has no output `{name}`")))?;
+                let value =
+                    outputs.remove(&name).ok_or_else(|| RunError::Graph(format!("it has no output `{name}`")))?;
                 numbers(name, &value)
             })
             .collect()
@@ -162,10 +163,9 @@ impl TensorModel for Graph {
                 }
             };
             let bytes = match port.element {
-                Some(Element::I32) => numbers
-                    .iter()
-                    .flat_map(|n| i32::try_from(*n).unwrap_or(i32::MAX).to_le_bytes())
-                    .collect(),
+                Some(Element::I32) => {
+                    numbers.iter().flat_map(|n| i32::try_from(*n).unwrap_or(i32::MAX).to_le_bytes()).collect()
+                }
                 _ => numbers.iter().flat_map(|n| n.to_le_bytes()).collect(),
             };
             let element = if port.element == Some(Element::I32) { Element::I32 } else { Element::I64 };
@@ -190,7 +190,8 @@ fn hidden(output: Numbers) -> Result<Hidden, StepError> {
     let Data::Bytes(bytes) = &output.data else { return Err(wrong()) };
     let data = match output.element {
         Element::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Element::F64 => {
+        Element::F64 =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "vectors are f32")]
             bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect()
         }
@@ -210,7 +211,8 @@ fn fits(port: &Port, input: &Numbers) -> Result<(), String> {
     if input.shape.len() != port.shape.len() || input.shape.len() > RANK_MAX {
         return Err(format!("has {} dimensions, the model wants {}", input.shape.len(), port.shape.len()));
     }
-    let mut wrong = port.shape.iter().zip(&input.shape).filter(|(want, have)| **want >= 0 && want.unsigned_abs() != **have);
+    let mut wrong =
+        port.shape.iter().zip(&input.shape).filter(|(want, have)| **want >= 0 && want.unsigned_abs() != **have);
     if let Some((want, have)) = wrong.next() {
         return Err(format!("has a dimension of {have} where the model wants {want}"));
     }

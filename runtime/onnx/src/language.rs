@@ -100,11 +100,8 @@ impl LanguageModel for Language {
         self.logits = None;
         let value = run(&mut self.session, batch).map_err(|e| StepError::Graph(e.to_string()))?;
         let rows = batch.logit_rows.len();
-        let (_, logits) = self
-            .logits
-            .insert(value)
-            .try_extract_tensor::<f32>()
-            .map_err(|e| StepError::Graph(e.to_string()))?;
+        let (_, logits) =
+            self.logits.insert(value).try_extract_tensor::<f32>().map_err(|e| StepError::Graph(e.to_string()))?;
         if logits.len() != rows.saturating_mul(self.shape.vocabulary) {
             let what = format!("it gives {} logits for {rows} rows of {}", logits.len(), self.shape.vocabulary);
             return Err(StepError::Graph(what));

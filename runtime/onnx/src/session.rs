@@ -84,7 +84,8 @@ fn give(builder: &mut SessionBuilder, graph: &[u8], files: &[File<'_>]) -> Resul
     checked(status)?;
     for tensor in initialisers::external(graph)? {
         let bytes = bytes_of(&tensor, files)?;
-        let name = CString::new(tensor.name).map_err(|_| OnnxError::Graph("a tensor's name has a zero byte".to_owned()))?;
+        let name =
+            CString::new(tensor.name).map_err(|_| OnnxError::Graph("a tensor's name has a zero byte".to_owned()))?;
         let element = element(tensor.element, tensor.name)?;
         let mut value = std::ptr::null_mut();
         // SAFETY: `bytes` is 'static and holds at least what dimensions and

@@ -7,7 +7,6 @@ mod embed;
 mod feed_forward;
 mod mat_mul;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
@@ -15,14 +14,14 @@ use ort::value::ValueRef;
 use weighbridge_kernels::{Isa, KernelError, Layout, PageStore, Pool, Scratch, StoreShape};
 
 use crate::OnnxError;
+use crate::initialisers::Packed;
 
 /// What the operators of one model share: threads, working memory, keys and
 /// values, and whose tokens a step has. ONNX Runtime runs them one after the
 /// other, so nobody waits for the lock.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Packed weights by name.
-    weights: HashMap<String, &'static [u8]>,
+    weights: Packed,
 }
 
 pub(crate) struct State {
@@ -46,11 +45,7 @@ pub(crate) struct Segment {
 }
 
 impl Shared {
-    pub fn new(
-        threads: usize,
-        store: StoreShape,
-        weights: HashMap<String, &'static [u8]>,
-    ) -> Result<Arc<Self>, OnnxError> {
+    pub fn new(threads: usize, store: StoreShape, weights: Packed) -> Result<Arc<Self>, OnnxError> {
         let state = State {
             pool: Pool::new(threads)?,
             isa: Isa::detect(),
