@@ -11,11 +11,8 @@ use crate::run::{Result, run, target};
 pub const VERSION: &str = "1.31.1";
 
 /// A package for one kind of machine: architecture, platform tag, SHA-256.
-const PACKAGES: &[(&str, &str, &str)] = &[(
-    "x86_64",
-    "manylinux_2_28_x86_64",
-    "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536",
-)];
+const PACKAGES: &[(&str, &str, &str)] =
+    &[("x86_64", "manylinux_2_28_x86_64", "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536")];
 
 /// The library, fetched once, as `target/onnxruntime/libonnxruntime.so`.
 pub fn library() -> Result<PathBuf> {
@@ -41,7 +38,10 @@ pub fn library() -> Result<PathBuf> {
     let bytes = std::fs::read(&package).map_err(|e| format!("cannot read `{}`: {e}", package.display()))?;
     let found: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     if found != *digest {
-        return Err(format!("`{}` has the digest {found}, expected {digest}: it is not what was pinned", package.display()));
+        return Err(format!(
+            "`{}` has the digest {found}, expected {digest}: it is not what was pinned",
+            package.display()
+        ));
     }
     run("python3", &["-m", "zipfile", "--extract", &package.display().to_string(), &shown])?;
     let inside = folder.join("onnxruntime").join(format!("capi/libonnxruntime.so.{VERSION}"));

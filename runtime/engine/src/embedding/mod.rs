@@ -78,8 +78,11 @@ impl<M: TensorModel> Embedder<M> {
     /// # Errors
     /// Texts that are too many or too long, a model that fails.
     pub fn embed(&mut self, request: &Embed) -> Result<(Event, Usage), Failure> {
-        let rows = request.texts.iter().map(|text| self.tokenize(text, None, request.truncate));
-        let rows = self.checked(rows)?;
+        let rows = if request.tokens.is_empty() {
+            self.checked(request.texts.iter().map(|text| self.tokenize(text, None, request.truncate)))?
+        } else {
+            self.checked(request.tokens.iter().map(|tokens| self.tokenized(tokens, request.truncate)))?
+        };
         let usage = usage(&rows);
         let mut vectors = self.vectors(rows)?;
         if let Some(size) = request.dimensions {
@@ -115,6 +118,21 @@ impl<M: TensorModel> Embedder<M> {
         }
         let rows: Result<Vec<Row>, Failure> = rows.collect();
         Ok(rows?.into_iter().enumerate().map(|(place, row)| Row { place, ..row }).collect())
+    }
+
+    /// A text that the caller has cut into tokens.
+    fn tokenized(&self, tokens: &[u32], truncate: bool) -> Result<Row, Failure> {
+        let most = self.settings.tokens_max;
+        if let Some(token) = tokens.iter().find(|token| !self.text.has(**token)) {
+            return Err(invalid("input", format!("{token} is no token of this model")));
+        }
+        if tokens.len() > most && !truncate {
+            let length = tokens.len();
+            let text = format!("a text has {length} tokens and the model reads {most}; shorten it or ask to truncate");
+            return Err(failed(FailureKind::TooLong, text));
+        }
+        let tokens: Vec<u32> = tokens.iter().copied().take(most).collect();
+        Ok(Row { place: 0, types: vec![0; tokens.len()], tokens })
     }
 
     fn tokenize(&self, first: &str, second: Option<&str>, truncate: bool) -> Result<Row, Failure> {

@@ -59,7 +59,12 @@ fn vectors(event: &Event) -> Vec<Vec<f32>> {
 }
 
 fn texts(texts: &[&str]) -> Embed {
-    Embed { texts: texts.iter().map(ToString::to_string).collect(), dimensions: None, truncate: true }
+    Embed {
+        texts: texts.iter().map(ToString::to_string).collect(),
+        tokens: Vec::new(),
+        dimensions: None,
+        truncate: true,
+    }
 }
 
 #[test]
@@ -75,6 +80,23 @@ fn order_survives_buckets_and_padding_does_not_count() {
     assert_eq!(vectors[3], [(1 + 5 + 5 + 2) as f32 / 4.0, 1.5, 1.0]);
     let shapes: Vec<(usize, usize)> = embedder.model.batches.iter().map(|batch| (batch.rows, batch.columns)).collect();
     assert_eq!(shapes, [(1, 10), (3, 4)], "likes with likes, within 16 tokens");
+}
+
+#[test]
+fn tokens_are_taken_as_they_are() {
+    let mut embedder = embedder(3, Settings { tokens_max: 5, ..Settings::default() });
+    let of = |tokens: &[&[u32]], truncate| Embed {
+        tokens: tokens.iter().map(|t| t.to_vec()).collect(),
+        truncate,
+        ..texts(&[])
+    };
+    let (event, usage) = embedder.embed(&of(&[&[4, 5], &[6]], false)).unwrap();
+    assert_eq!((vectors(&event).len(), usage.prompt_tokens), (2, 3));
+    assert_eq!(embedder.model.batches[0].tokens[..2], [4, 5]);
+    for (wrong, kind) in [(vec![u32::MAX], FailureKind::Invalid), (vec![4; 6], FailureKind::TooLong)] {
+        assert_eq!(embedder.embed(&of(&[&wrong], false)).unwrap_err().kind, kind);
+    }
+    assert!(embedder.embed(&of(&[&[4; 6]], true)).is_ok());
 }
 
 #[test]

@@ -248,6 +248,12 @@ impl Text {
         self.tokenizer.token_to_id(text)
     }
 
+    /// Whether any token has this number.
+    #[must_use]
+    pub fn has(&self, token: u32) -> bool {
+        self.tokenizer.id_to_token(token).is_some()
+    }
+
     /// Tokens that end an answer.
     #[must_use]
     pub fn ends(&self) -> &[u32] {
