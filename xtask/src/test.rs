@@ -31,6 +31,19 @@ pub const FAPOLICYD: &[&str] = &["fapolicyd", "liblmdb0"];
 /// What reads the graphs the importer writes.
 const GRAPHS: &[&str] = &["numpy==2.4.6", "onnx==1.23.2"];
 
+/// Clients of the inference interfaces.
+const INFERENCE: &[&str] = &[
+    "langchain-openai==1.7.3",
+    "numpy==2.4.6",
+    "ollama==0.6.3",
+    "openai==3.54.0",
+    "schemathesis==4.32.5",
+    "tritonclient[http]==2.73.0",
+];
+
+/// The same of Node.
+const INFERENCE_NODE: &str = "openai@6.49.0";
+
 pub fn run() -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
@@ -63,6 +76,9 @@ pub fn run() -> Result {
     if let Err(e) = onnxruntime::library() {
         eprintln!("the tests of inference will be skipped: {e}");
     }
+    if let Err(e) = venv::with("inference", INFERENCE).and_then(|_| node("inference", INFERENCE_NODE)) {
+        eprintln!("tests of inference clients will be skipped: {e}");
+    }
     if let Err(e) = tool("cedar-policy-cli", "4.14.1", "cedar") {
         eprintln!("the test beside Cedar's own command line will be skipped: {e}");
     }
@@ -72,6 +88,21 @@ pub fn run() -> Result {
     run::run("cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     run::run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
     run::run("cargo", &["test", "--quiet", "--workspace", "--doc"])
+}
+
+/// Installs `package` of Node below `target/node/NAME`, once.
+fn node(name: &str, package: &str) -> Result {
+    let folder = run::target().join("node").join(name);
+    let stamp = folder.join("weighbridge-package");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == package) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make `{}`: {e}", folder.display()))?;
+    run::run(
+        "npm",
+        &["install", "--silent", "--no-audit", "--no-fund", "--prefix", &folder.display().to_string(), package],
+    )?;
+    std::fs::write(&stamp, package).map_err(|e| format!("cannot write `{}`: {e}", stamp.display()))
 }
 
 /// Builds `program` of `version` of `package` into `target/tools`, once, and

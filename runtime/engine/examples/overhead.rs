@@ -35,9 +35,12 @@ impl LanguageModel for Idle {
 fn main() -> Result<(), Box<dyn Error>> {
     let text = Arc::new(tokenizer()?);
     let mut random = Random::new(1);
-    // Peaked like a model's: a few tokens stand out.
+    // Like a model's: a bell of deviation 2, and a few tokens that stand out.
     let row: Vec<f32> = (0..VOCABULARY)
-        .map(|token| f32::from(random.bits().to_le_bytes()[0]) / 32.0 + if token % 5_000 == 7 { 10.0 } else { 0.0 })
+        .map(|token| {
+            let bell: f32 = (0..12).map(|_| f32::from(random.bits().to_le_bytes()[0]) / 255.0).sum();
+            (bell - 6.0) * 2.0 + if token % 5_000 == 7 { 14.0 } else { 0.0 }
+        })
         .collect();
     let logits = row.repeat(64);
 

@@ -12,12 +12,15 @@
 //! Deliberately unknown here: texts, requests, sockets.
 
 mod error;
+mod graph;
+mod initialisers;
 mod language;
 mod library;
 mod operators;
 mod session;
 
 pub use error::OnnxError;
+pub use graph::{Data, Element, Graph, Numbers, Port, RunError};
 pub use language::{Language, Setting};
 pub use library::Library;
 pub use session::File;

@@ -244,6 +244,9 @@ pub struct Sampling {
 pub struct Embed {
     /// The texts.
     pub texts: Vec<String>,
+    /// Instead of texts: each already cut into tokens of the model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<Vec<u32>>,
     /// Keep that many leading numbers of each (Matryoshka).
     pub dimensions: Option<u32>,
     /// Cut texts that are too long rather than refuse them.

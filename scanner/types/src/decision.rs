@@ -87,11 +87,13 @@ pub enum ObligationKind {
     NotifyUser,
     /// At most so often: `10/m`.
     RateLimit,
+    /// Keep what was asked and answered in the record.
+    RecordPrompt,
 }
 
 impl ObligationKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Alert,
         Self::Quarantine,
         Self::RequireApproval,
@@ -100,6 +102,7 @@ impl ObligationKind {
         Self::KillHolder,
         Self::NotifyUser,
         Self::RateLimit,
+        Self::RecordPrompt,
     ];
 
     /// As in policies and reports.
@@ -114,6 +117,7 @@ impl ObligationKind {
             Self::KillHolder => "kill_holder",
             Self::NotifyUser => "notify_user",
             Self::RateLimit => "rate_limit",
+            Self::RecordPrompt => "record_prompt",
         }
     }
 

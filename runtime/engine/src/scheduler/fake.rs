@@ -10,7 +10,8 @@ use crate::model::{Batch, LanguageModel, Shape, StepError};
 
 pub(super) struct Fake {
     pub(super) shape: Shape,
-    pages: Vec<Vec<Option<u32>>>,
+    /// Token, and a sum of all tokens up to it, as keys and values have it.
+    pages: Vec<Vec<Option<(u32, u64)>>>,
     /// For models that share no pages: tokens by sequence.
     own: HashMap<u64, Vec<u32>>,
     row: Vec<f32>,
@@ -38,6 +39,10 @@ impl Fake {
     pub(super) fn kept(&self) -> usize {
         self.own.len()
     }
+}
+
+fn follow(sum: u64, token: u32) -> u64 {
+    (sum.rotate_left(7) ^ u64::from(token)).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1)
 }
 
 /// Logits after these tokens; the end of an answer is about as likely as any
@@ -80,7 +85,9 @@ impl LanguageModel for Fake {
             for (at, &token) in (segment.past..total).zip(new) {
                 let page = segment.pages[at / size] as usize;
                 assert!(written.insert((page, at % size)), "two sequences write one place");
-                self.pages[page][at % size] = Some(token);
+                let before = at.checked_sub(1).map(|at| segment.pages[at / size] as usize);
+                let sum = before.map_or(0, |page| self.pages[page][(at - 1) % size].expect("what came before").1);
+                self.pages[page][at % size] = Some((token, follow(sum, token)));
                 // What followed in this page belonged to somebody else.
                 self.pages[page][at % size + 1..].fill(None);
             }
@@ -93,7 +100,14 @@ impl LanguageModel for Fake {
                 let until = segment.past + row - segment.first + 1;
                 let tokens: Vec<u32> = if self.shape.shares_pages {
                     let page = |at: usize| self.pages[segment.pages[at / size] as usize][at % size];
-                    (0..until).map(|at| page(at).expect("a token at each place")).collect()
+                    let mut sum = 0;
+                    let token = |at| {
+                        let (token, stored) = page(at).expect("a token at each place");
+                        sum = follow(sum, token);
+                        assert_eq!(stored, sum, "the page was filled after other tokens");
+                        token
+                    };
+                    (0..until).map(token).collect()
                 } else {
                     self.own[&segment.sequence][..until].to_vec()
                 };

@@ -260,6 +260,22 @@ fn a_request_takes_over_what_another_is_reading() {
 }
 
 #[test]
+fn a_sequence_read_again_begins_at_the_beginning() {
+    // Every page of this prompt has the same tokens; only its place differs.
+    let (mut engine, ears) = engine(shape(500), Limits::default());
+    engine.submit(0, request(&[9; 65], 20));
+    engine.step();
+    let sequence = engine.running.pop().unwrap();
+    engine.preempt(sequence);
+    engine.step();
+    engine.submit(1, request(&[9; 120], 20));
+    drain(&mut engine);
+    let heard: Vec<Heard> = ears.borrow().values().cloned().collect();
+    same(&heard, &alone(&[request(&[9; 65], 20), request(&[9; 120], 20)]));
+    assert_eq!(heard[1].usage.unwrap().cached_tokens, 64);
+}
+
+#[test]
 fn choices_share_the_prompt_and_differ() {
     let prompt: Vec<u32> = (0..100).map(|i| 10 + i).collect();
     let mut wanted = request(&prompt, 12);
