@@ -232,7 +232,7 @@ mod tests {
         assert!(approved.covers(&Sha256::new([1; 32])) && approved.covers(&Sha256::new([3; 32])));
         assert!(!approved.covers(&Sha256::new([2; 32])));
         assert_eq!(approved.policies(), ["may"]);
-        assert_eq!(approved.expires(), Some("2026-12-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(approved.expires(), Some("2026-12-02T00:00:00Z".parse().unwrap()));
         let refused = ask(&set, &[("a", file(1)), ("b.pkl", pickle)]).unwrap_err();
         assert!(refused.to_string().contains("`b.pkl` is refused by `no-pickles`"), "{refused}");
     }

@@ -141,6 +141,8 @@ const MODEL: &[Allowed] = allow! {
     SYS_gettid: "abort() addresses its own thread",
     SYS_getpid: "abort() addresses its own thread",
     SYS_sched_yield: "spinning locks and the compute pool",
+    SYS_set_robust_list: "a thread begins, possibly after its starter has narrowed the calls",
+    SYS_rseq: "a thread begins; the C library aborts without it",
     SYS_restart_syscall: "calls interrupted by a stop signal",
     SYS_exit: "the end of a thread",
     SYS_exit_group: "the end",
@@ -154,8 +156,6 @@ const MODEL_IF: &[AllowedIf] = allow_if! {
 /// Model workers, only while loading: calls allowed with any arguments.
 const MODEL_LOAD: &[Allowed] = allow! {
     SYS_clone3: "never succeeds: another filter answers ENOSYS, so that clone is used",
-    SYS_set_robust_list: "the start of a thread",
-    SYS_rseq: "the start of a thread",
     SYS_sched_getaffinity: "how many cores there are",
     SYS_fstat: "length of handed memory",
 };

@@ -69,7 +69,6 @@ pub fn attempt(name: &str, held: &Held) -> Option<bool> {
         "read-process" => call(libc::SYS_process_vm_readv, &[parent_id, 0, 0, 0, 0, 0]),
         "write-process" => call(libc::SYS_process_vm_writev, &[parent_id, 0, 0, 0, 0, 0]),
         "take-descriptor" => call(libc::SYS_pidfd_getfd, &[0, 0, 0]),
-        "root" => rustix::process::geteuid().is_root(),
         "become-root" => call(libc::SYS_setuid, &[0]) || call(libc::SYS_setresuid, &[0, 0, 0]),
         "memfd" => call(libc::SYS_memfd_create, &[at(c"x"), 0]),
         "socket" => [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_VSOCK, libc::AF_PACKET, libc::AF_ALG]
