@@ -176,7 +176,7 @@ mod tests {
             choices: 1,
             stop: Vec::new(),
             sampling: weighbridge_inference_wire::Sampling::default(),
-            constraint: weighbridge_inference_wire::Constraint::None,
+            constraint: weighbridge_inference_wire::Constraint::Free,
             logprobs: None,
             ignore_end: false,
         };

@@ -5,14 +5,20 @@ use weighbridge_inference_wire::{Failure, FailureKind};
 #[non_exhaustive]
 pub enum WorkerError {
     /// The socket failed.
-    #[error("the socket to the supervisor fails")]
-    Socket(#[from] std::io::Error),
+    #[error("the socket to the supervisor fails: {0}")]
+    Socket(std::io::Error),
     /// The model, or the machine, is not fit.
     #[error("{}", .0.message)]
     Refused(Failure),
     /// Code that runs the model panicked; callers were told.
     #[error("{}", .0.message)]
     Broken(Failure),
+}
+
+impl From<std::io::Error> for WorkerError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Socket(error)
+    }
 }
 
 impl From<Failure> for WorkerError {

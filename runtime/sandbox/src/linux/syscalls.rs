@@ -121,9 +121,11 @@ const WITHOUT_EXEC: &[AllowedIf] = allow_if! {
 
 /// Model workers, loading and running: calls allowed with any arguments.
 const MODEL: &[Allowed] = allow! {
-    SYS_read: "frames from the gateway",
+    SYS_read: "the rest of a frame, where the standard library reads sockets so",
     SYS_recvmsg: "frames from the gateway",
+    SYS_recvfrom: "the rest of a frame",
     SYS_sendmsg: "frames to the gateway",
+    SYS_sendto: "the rest of a frame",
     SYS_write: "the rest of a frame, and panic messages to standard error",
     SYS_writev: "panic messages of the C library to standard error",
     SYS_close: "handed descriptors, when mapped",

@@ -127,7 +127,7 @@ pub fn timing() -> Timing {
 
 pub fn supervisor() -> Option<Supervisor> {
     let library = library()?;
-    let program = env!("CARGO_BIN_EXE_model-worker").into();
+    let program = std::env::var_os("WEIGHBRIDGE_TEST_WORKER").unwrap_or_else(|| env!("CARGO_BIN_EXE_model-worker").into()).into();
     let worker = WorkerCommand { program, arguments: vec![library.into()] };
     Some(Supervisor::new(Settings { threads: 2, timing: timing(), ..Settings::new(worker) }))
 }
@@ -148,7 +148,7 @@ pub fn generate(prompt: &str, tokens: u32) -> Generate {
         choices: 1,
         stop: Vec::new(),
         sampling: Sampling { temperature: Some(0.0), ..Sampling::default() },
-        constraint: Constraint::None,
+        constraint: Constraint::Free,
         logprobs: None,
         ignore_end: true,
     }
