@@ -168,6 +168,17 @@ fn approval_sets<'a>(request: &Request<'a>, set: &'a PolicySet, who: &Who<'_>) -
     sets
 }
 
+/// When the last approval that `request` may rest on ends; `None` if there is
+/// none or one has no end.
+pub(crate) fn approval_end(request: &Request<'_>, set: &PolicySet) -> Option<jiff::Timestamp> {
+    let Resource::Model(model) = request.resource else { return None };
+    let groups = groups(request.principal, &request.context.groups, &set.data);
+    let who = who(request, &groups);
+    let ends: Option<Vec<_>> =
+        set.data.approvals_of(model, &who).map(|a| a.expires.as_ref().map(|e| e.value.end)).collect();
+    ends?.into_iter().max()
+}
+
 /// All groups of a principal, those of groups included.
 fn groups(principal: &Principal, more: &[String], data: &Data) -> Vec<String> {
     let mut all: Vec<String> = data.groups_of(principal).iter().chain(more).cloned().collect();

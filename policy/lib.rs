@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod annotations;
+mod approve;
 mod assessment;
 mod bundle;
 mod cases;
@@ -25,6 +26,7 @@ mod set;
 mod slice;
 mod starter;
 
+pub use approve::{Approved, NotApproved, approve};
 pub use assessment::{Assessment, SignatureStatus};
 pub use bundle::bundle;
 pub use cases::{Outcome, TestRun, run_tests};

@@ -7,6 +7,7 @@ use crate::commands::conformance::ConformanceOptions;
 use crate::commands::daemon::DaemonOptions;
 use crate::commands::doctor::DoctorOptions;
 use crate::commands::endpoint;
+use crate::commands::inference;
 use crate::commands::pages::PagesOptions;
 use crate::commands::policy::{PolicyCommand, RequestOptions};
 use crate::commands::sign::SignOptions;
@@ -63,6 +64,12 @@ pub enum Command {
     /// Check and export the record of decisions and actions
     #[command(subcommand)]
     Audit(endpoint::AuditCommand),
+    /// Turn a GGUF file or a safetensors folder into a model that is served as it is
+    Import(inference::ImportOptions),
+    /// Serve approved models to programs on this machine (OpenAI, Ollama and Open Inference Protocol APIs)
+    ///
+    /// Each model runs in a confined process of its own. Exit codes: 1 policy refuses a model, 2 could not do its work.
+    Serve(inference::ServeOptions),
     /// Say what this system lets us see and stop, and what it does not
     Doctor(DoctorOptions),
     /// The client protocols of the public conformance suites
@@ -71,6 +78,12 @@ pub enum Command {
     /// The confined half of `scan`; started by it
     #[command(name = "__scan-worker", hide = true)]
     ScanWorker,
+    /// The confined half of `import`; started by it
+    #[command(name = "__import-worker", hide = true)]
+    ImportWorker,
+    /// The confined process of one model; started by `serve`
+    #[command(name = "__model-worker", hide = true)]
+    ModelWorker(inference::LibraryOptions),
     /// The process that answers permission events; started by the daemon
     #[command(name = "__gate", hide = true)]
     Gate,

@@ -17,3 +17,5 @@ pub mod mount;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod priority;
+#[cfg(target_os = "linux")]
+pub mod sealed;

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod doctor;
 pub mod endpoint;
 pub mod files;
+pub mod inference;
 pub mod inventory;
 pub mod pages;
 pub mod policy;

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use weighbridge_formats::Options;
 use weighbridge_provenance::signature::Trust;
-use weighbridge_sandbox::{Confinement, Layer, Limits};
+use weighbridge_sandbox::{Confinement, Layer, Limits, Profile};
 
 use crate::patterns::Patterns;
 use crate::protocol::{self, Assessed, Reply, Request, Start};
@@ -39,7 +39,7 @@ pub fn run(socket: &UnixStream) -> io::Result<()> {
     let scanner = patterns.scanner();
     // Let the engine allocate what it needs while it still may.
     weighbridge_formats::ContentScanner::scan(&scanner, b"warm up", 0, 7);
-    let confinement = weighbridge_sandbox::confine(&Limits::default());
+    let confinement = weighbridge_sandbox::confine(Profile::Scan, &Limits::default());
     if let Some(reason) = unusable(&confinement).filter(|_| !start.danger_unconfined) {
         return protocol::send(socket, &Reply::Failed(reason), &[]);
     }

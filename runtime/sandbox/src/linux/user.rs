@@ -1,6 +1,8 @@
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
+use crate::Profile;
+
 /// `nobody`, which every distribution reserves for "owns nothing".
 const NOBODY: u32 = 65534;
 
@@ -17,11 +19,20 @@ pub fn drop_root() -> rustix::io::Result<()> {
 
 /// Leaves the host's network, IPC and host name behind, as a user that is
 /// mapped to nobody, and drops the capabilities that come with it.
-pub fn own_namespaces() -> rustix::io::Result<()> {
+pub fn own_namespaces(profile: Profile) -> rustix::io::Result<()> {
+    let always = UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    let more = match profile {
+        Profile::Scan => UnshareFlags::empty(),
+        Profile::ModelLoad | Profile::ModelRun => UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP,
+    };
     #[expect(deprecated, reason = "the flags that make it unsafe (FILES) are not used")]
-    rustix::thread::unshare(
-        UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS,
-    )?;
+    rustix::thread::unshare(always | more)?;
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+}
+
+/// Gives the next process of the calling thread its own process numbers.
+pub fn hide_processes() -> rustix::io::Result<()> {
+    #[expect(deprecated, reason = "the flags that make it unsafe (FILES) are not used")]
+    rustix::thread::unshare(UnshareFlags::NEWPID)
 }

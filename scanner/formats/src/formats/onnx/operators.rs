@@ -12,6 +12,10 @@ const OPSET_MAX: u64 = 28;
 const STANDARD_DOMAINS: &[&str] = &["ai.onnx", "ai.onnx.ml"];
 /// Domains of onnxruntime-extensions.
 const EXTENSION_DOMAINS: &[&str] = &["ai.onnx.contrib", "com.microsoft.extensions"];
+/// Our own, which the inference service brings along and `weighbridge import`
+/// writes (runtime/onnx).
+const OUR_DOMAIN: &str = "weighbridge";
+const OURS: &[&str] = &["Attention", "Embed", "GatedFeedForward", "MatMul"];
 /// Operators that call Python by a name in the model (ONNX Runtime's
 /// `PyOp` and `PythonOp`, onnxruntime-extensions' `PyCustomOpDef`).
 const PYTHON_PREFIXES: &[&str] = &["PyOp", "PythonOp", "PyCustomOp", "PyFunc", "PythonFunction"];
@@ -40,6 +44,8 @@ pub fn kind(domain: &str, name: &str, opset: Option<u64>) -> Kind {
     } else if STANDARD_DOMAINS.contains(&domain) {
         // Later opsets bring operators that this table cannot know.
         if is_standard(domain, name) || opset.is_some_and(|v| v > OPSET_MAX) { Kind::Known } else { Kind::Unknown }
+    } else if domain == OUR_DOMAIN {
+        if OURS.contains(&name) { Kind::Known } else { Kind::Custom }
     } else if EXTENSION_DOMAINS.contains(&domain) {
         if EXTENSIONS.contains(name) { Kind::Known } else { Kind::Custom }
     } else if lines(ONNX_DOMAINS).any(|known| match known.strip_suffix('*') {

@@ -1,0 +1,237 @@
+//! All models that are served.
+
+mod handle;
+mod keep;
+mod model;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use weighbridge_inference_wire::{Open, PartRole, VERSION};
+use weighbridge_policy::Approved;
+use weighbridge_sandbox::group::Share;
+use weighbridge_types::Sha256;
+
+pub use handle::Handle;
+pub use settings::{Options, Settings, Timing, WorkerCommand};
+
+use crate::load::{self, LoadError, Need, PartSource};
+use model::{Model, Phase};
+
+/// How often approvals are looked at.
+const EXPIRY_TICK: Duration = Duration::from_secs(1);
+/// Threads and processes of one worker beside those that compute.
+const THREADS: u64 = 32;
+
+/// Serves models, each in a process of its own.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    models: Mutex<BTreeMap<String, Entry>>,
+}
+
+/// A name is taken while its model is being loaded.
+enum Entry {
+    Reserved(Need),
+    Served(Arc<Model>),
+}
+
+impl Entry {
+    /// The model, if its approval has ended.
+    fn expired(&self, now: Timestamp) -> Option<Arc<Model>> {
+        match self {
+            Self::Served(model) if model.approved.expires().is_some_and(|at| at <= now) => Some(Arc::clone(model)),
+            _ => None,
+        }
+    }
+
+    /// Memory it may still take.
+    fn promised(&self) -> u64 {
+        match self {
+            Self::Reserved(need) => need.bytes(),
+            Self::Served(model) => model.promised(),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Serves nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let inner = Arc::new(Inner { settings, models: Mutex::default() });
+        let watched = Arc::downgrade(&inner);
+        // Without this thread an approval that ended is noticed by whoever asks.
+        let _ = thread::Builder::new().name("model-approvals".to_owned()).spawn(move || {
+            while let Some(inner) = watched.upgrade() {
+                inner.stop_expired();
+                drop(inner);
+                thread::sleep(EXPIRY_TICK);
+            }
+        });
+        Self(inner)
+    }
+
+    /// Seals and checks `parts`, starts a worker for them and waits until it is
+    /// ready. Takes as long as reading the files; not for asynchronous threads.
+    ///
+    /// # Errors
+    /// [`LoadError`]. Nothing is left of the attempt.
+    pub fn load(&self, approved: Approved, parts: Vec<PartSource>, options: Options) -> Result<Handle, LoadError> {
+        let name = approved.model().to_owned();
+        if let Some(at) = approved.expires().filter(|at| *at <= Timestamp::now()) {
+            return Err(LoadError::Expired { model: name, at });
+        }
+        let imported = parts.iter().any(|part| part.role == PartRole::Manifest);
+        self.reserve(&name, Need::of(load::size(&parts)?, options.cache_bytes, imported))?;
+        let loaded = self.begin(approved, parts, options);
+        let mut models = self.0.lock();
+        match loaded {
+            Ok(model) => {
+                models.insert(name, Entry::Served(Arc::clone(&model)));
+                Ok(Handle::of(model))
+            }
+            Err(error) => {
+                models.remove(&name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the name, if there is room for the model.
+    fn reserve(&self, name: &str, need: Need) -> Result<(), LoadError> {
+        let mut models = self.0.lock();
+        match models.get(name) {
+            Some(Entry::Served(model)) if model.is_over() => {}
+            Some(_) => return Err(LoadError::Exists(name.to_owned())),
+            None => {}
+        }
+        let most = self.0.settings.models_max;
+        if models.iter().filter(|(other, _)| *other != name).count() >= most {
+            return Err(LoadError::Full(most));
+        }
+        if let Some(available) = load::available() {
+            let promised = models.values().map(Entry::promised).fold(0, u64::saturating_add);
+            need.admit(name, available, promised)?;
+        }
+        models.insert(name.to_owned(), Entry::Reserved(need));
+        Ok(())
+    }
+
+    fn begin(&self, approved: Approved, parts: Vec<PartSource>, options: Options) -> Result<Arc<Model>, LoadError> {
+        let settings = &self.0.settings;
+        let name = approved.model().to_owned();
+        let parts = load::seal(parts, &approved, options.manifest.as_ref())?;
+        let weights = parts.iter().map(|p| p.part.size_bytes).sum();
+        let imported = parts.iter().any(|p| p.part.role == PartRole::Manifest);
+        let open = Open {
+            version: VERSION,
+            name: name.clone(),
+            parts: parts.iter().map(|p| p.part.clone()).collect(),
+            threads: options.threads.unwrap_or(settings.threads).clamp(1, 256),
+            cache_bytes: options.cache_bytes,
+            context_length: options.context_length,
+        };
+        let need = Need::of(weights, options.cache_bytes, imported);
+        let threads = u64::try_from(open.threads).unwrap_or(u64::MAX).saturating_add(THREADS);
+        // Twice what is admitted: this is for a worker out of its mind.
+        let share = Share { memory_bytes: need.bytes().saturating_mul(2), threads };
+        let model = Arc::new(Model::new(approved, options, open, parts, need, settings.launch(share)));
+        let kept = Arc::clone(&model);
+        let timing = settings.timing;
+        thread::Builder::new()
+            .name("model-keeper".to_owned())
+            .spawn(move || keep::keep(&kept, timing))
+            .map_err(|source| LoadError::Start { program: settings.worker.program.display().to_string(), source })?;
+        model.wait_until_ready(timing.load_max)?;
+        Ok(model)
+    }
+
+    /// The model of that name or alias, if it is served.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Handle> {
+        let models = self.0.lock();
+        let served = |entry: &Entry| match entry {
+            Entry::Served(model) => Some(Handle::of(Arc::clone(model))),
+            Entry::Reserved(_) => None,
+        };
+        let by_name = models.get(name).and_then(served);
+        by_name.or_else(|| models.values().filter_map(served).find(|h| h.options().aliases.iter().any(|a| a == name)))
+    }
+
+    /// All models, those included that were stopped and not unloaded.
+    #[must_use]
+    pub fn list(&self) -> Vec<Handle> {
+        let models = self.0.lock();
+        let served = models.values().filter_map(|entry| match entry {
+            Entry::Served(model) => Some(Handle::of(Arc::clone(model))),
+            Entry::Reserved(_) => None,
+        });
+        served.collect()
+    }
+
+    /// Stops every model that a file with this digest belongs to: policy took
+    /// it back, for the reason given. Returns their names. They end at once;
+    /// callers in flight are told.
+    pub fn revoke(&self, digest: &Sha256, reason: &str) -> Vec<String> {
+        self.stop_those(reason, |model| model.holds(digest))
+    }
+
+    /// Stops the model `name`, as [`Supervisor::revoke`] does.
+    pub fn revoke_model(&self, name: &str, reason: &str) -> bool {
+        !self.stop_those(reason, |model| model.name() == name).is_empty()
+    }
+
+    fn stop_those(&self, reason: &str, which: impl Fn(&Model) -> bool) -> Vec<String> {
+        let handles = self.list();
+        let stopped = handles.iter().filter(|h| which(h.model()) && h.model().stop(Phase::revoked(h.name(), reason)));
+        stopped.map(|h| h.name().to_owned()).collect()
+    }
+
+    /// Stops the model `name`, waits until its memory is given back, and
+    /// forgets it. False if there is none.
+    pub fn unload(&self, name: &str) -> bool {
+        let model = match self.0.lock().get(name) {
+            Some(Entry::Served(model)) => Arc::clone(model),
+            _ => return false,
+        };
+        model.stop(Phase::unloaded(name));
+        model.wait_until_over();
+        let mut models = self.0.lock();
+        if matches!(models.get(name), Some(Entry::Served(other)) if Arc::ptr_eq(other, &model)) {
+            models.remove(name);
+        }
+        true
+    }
+}
+
+impl Inner {
+    /// Stops models whose approval has come to its end.
+    fn stop_expired(&self) {
+        let now = Timestamp::now();
+        let expired: Vec<_> = self.lock().values().filter_map(|entry| entry.expired(now)).collect();
+        for model in expired {
+            model.stop(Phase::revoked(model.name(), "its approval has ended"));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for (name, entry) in std::mem::take(&mut *self.lock()) {
+            if let Entry::Served(model) = entry {
+                model.stop(Phase::unloaded(&name));
+                model.wait_until_over();
+            }
+        }
+    }
+}

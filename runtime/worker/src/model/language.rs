@@ -1,0 +1,123 @@
+use std::sync::Arc;
+
+use serde_json::json;
+use weighbridge_engine::{Batch, LanguageModel, Prepare, Segment, Template, Text, TextFiles};
+use weighbridge_import::{Manifest, SCHEMA};
+use weighbridge_inference_wire::{Facts, Failure, Open, PartRole};
+use weighbridge_onnx::{Language, Library, Setting};
+
+use crate::error::{of_model, short, words};
+use crate::parts::Parts;
+
+/// Largest manifest; ours have some KB.
+const MANIFEST_BYTES_MAX: usize = 8 << 20;
+
+/// An imported language model.
+pub struct Imported {
+    /// The arithmetic.
+    pub language: Language,
+    /// Prompts to tokens.
+    pub prepare: Arc<Prepare>,
+    manifest: Manifest,
+}
+
+impl Imported {
+    /// Opens the parts of a model that was imported.
+    ///
+    /// # Errors
+    /// What is wrong with which part.
+    pub fn open(library: &Library, open: &Open, parts: &Parts, manifest: &[u8]) -> Result<Self, Failure> {
+        let manifest = read(manifest)?;
+        let graph = parts.needed(PartRole::Graph, "graph")?;
+        let setting = Setting {
+            threads: open.threads,
+            cache_bytes: open.cache_bytes,
+            context_length: open.context_length,
+        };
+        let language = Language::open(library, &manifest, graph, &parts.files(), setting)
+            .map_err(|e| of_model(words(&e)))?;
+        let shape = language.shape();
+        let text = Arc::new(text(parts, &manifest, shape.vocabulary)?);
+        let template = match parts.one(PartRole::Template)? {
+            Some(bytes) => {
+                let source = std::str::from_utf8(bytes).map_err(|_| of_model("the chat template is not UTF-8"))?;
+                Template::load(Some(source), &text)?
+            }
+            None => Template::load(None, &text)?,
+        };
+        let prepare = Arc::new(Prepare::new(text, template, shape, open.context_length));
+        Ok(Self { language, prepare, manifest })
+    }
+
+    /// Reads one token, and as many as a page holds and one more.
+    pub fn warm_up(&mut self) -> Result<(), Failure> {
+        let shape = self.language.shape();
+        let most = (shape.page_tokens + 1).min(shape.context_length);
+        for count in [1, most] {
+            let pages: Vec<u32> = (0u32..).take(count.div_ceil(shape.page_tokens.max(1))).collect();
+            let segments = [Segment { first: 0, count, past: 0, pages: &pages, sequence: 0 }];
+            let batch = Batch { tokens: &vec![0; count], segments: &segments, logit_rows: &[count.saturating_sub(1)] };
+            let logits = self.language.step(&batch).map_err(|e| of_model(short(&e.to_string())))?;
+            if logits.iter().any(|number| number.is_nan()) {
+                return Err(of_model("the model's first logits are not numbers; it is damaged"));
+            }
+            self.language.released(0);
+        }
+        Ok(())
+    }
+
+    /// What it can do.
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts {
+            architecture: short(&self.manifest.architecture),
+            parameters: self.manifest.parameters,
+            quantization: self.quantization(),
+            ..Facts::default()
+        };
+        self.prepare.describe(&mut facts);
+        facts
+    }
+
+    /// The layout that most weights have.
+    fn quantization(&self) -> String {
+        let most = self.manifest.layouts.iter().max_by_key(|share| share.bytes);
+        match most.map_or("", |share| share.layout.as_str()) {
+            "q4" | "q4a" => "int4".to_owned(),
+            "q8" | "q8h" => "int8".to_owned(),
+            other => short(other),
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Manifest, Failure> {
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        let size = bytes.len();
+        return Err(of_model(format!("`weighbridge.json` has {size} bytes; at most {MANIFEST_BYTES_MAX} are read")));
+    }
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|e| {
+        of_model(format!("`weighbridge.json` is no manifest: {}; import the model again", short(&e.to_string())))
+    })?;
+    if manifest.schema != SCHEMA {
+        let (schema, ours) = (manifest.schema, SCHEMA);
+        return Err(of_model(format!("`weighbridge.json` has schema {schema}, this version reads {ours}; import again")));
+    }
+    Ok(manifest)
+}
+
+/// The tokenizer, and what the manifest says where no file does.
+fn text(parts: &Parts, manifest: &Manifest, vocabulary: usize) -> Result<Text, Failure> {
+    let tokenizer = parts.needed(PartRole::Tokenizer, "tokenizer")?;
+    let (config, generation) = (parts.one(PartRole::TokenizerConfig)?, parts.one(PartRole::Generation)?);
+    let ends: Vec<u32> = manifest.eos.iter().map(|token| token.id).collect();
+    let named = json!({
+        "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
+        "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
+    });
+    let (named, ends) = (named.to_string(), json!({ "eos_token_id": ends }).to_string());
+    let files = TextFiles {
+        tokenizer,
+        config: Some(config.unwrap_or(named.as_bytes())),
+        generation: Some(generation.unwrap_or(ends.as_bytes())),
+    };
+    Text::load(&files, vocabulary)
+}

@@ -1,0 +1,238 @@
+//! Import and serve as a user does: the real binary, real requests.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weighbridge_tests::{root, run, target_profile, weighbridge};
+
+/// A tiny model with random weights and a real vocabulary.
+fn sample() -> PathBuf {
+    root().join("runtime/import/tests/fixtures/models/qwen2/model.gguf")
+}
+
+fn has_library() -> bool {
+    let library = target_profile().parent().unwrap().join("onnxruntime/libonnxruntime.so");
+    if !library.exists() {
+        println!("skipped: {} is not there; `cargo xtask test` fetches it", library.display());
+    }
+    library.exists()
+}
+
+/// A service, ended with its test.
+struct Service {
+    process: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Service {
+    fn policy(folder: &Path) -> PathBuf {
+        let policy = folder.join("policy");
+        assert!(run(&["policy", "init", policy.to_str().unwrap()]).status.success());
+        policy
+    }
+
+    fn start(models: &[&Path]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Self::policy(folder.path());
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(weighbridge());
+        command.arg("serve").arg("--policy").arg(policy).args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.arg("--imports").arg(folder.path().join("imports")).args(["--cache", "64"]);
+        command.arg("--record").arg(folder.path().join("record.jsonl"));
+        for model in models {
+            command.arg("--model").arg(model);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let ready = lines.any(|line| line.is_ok_and(|line| line.contains("serving on")));
+        std::thread::spawn(move || lines.for_each(drop));
+        assert!(ready, "it did not start");
+        Self { process, port, folder }
+    }
+
+    /// Status and body.
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        let mut stream = self.send(method, path, body);
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned());
+        (status, body)
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let body = body.map(Value::to_string).unwrap_or_default();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        stream
+    }
+
+    fn complete(&self, model: &str, more: &Value) -> (u16, Value) {
+        let mut body = json!({ "model": model, "prompt": "Hello there", "max_tokens": 12, "temperature": 0 });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, body) = self.ask("POST", "/v1/completions", Some(&body));
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    /// Confined processes of its models.
+    fn workers(&self) -> Vec<u32> {
+        let mut all = Vec::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|p| p.parse::<u32>().ok()));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let started = Instant::now();
+        while self.process.try_wait().is_ok_and(|s| s.is_none()) && started.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn an_approved_model_is_imported_served_and_recorded() {
+    if !has_library() {
+        return;
+    }
+    let service = Service::start(&[&sample()]);
+    let (status, models) = service.ask("GET", "/v1/models", None);
+    assert_eq!(status, 200);
+    let models: Value = serde_json::from_str(&models).unwrap();
+    assert_eq!(models["data"][0]["id"], "model");
+    let (status, first) = service.complete("model", &json!({}));
+    assert_eq!(status, 200, "{first}");
+    assert_eq!(first["usage"]["completion_tokens"], 12, "{first}");
+    let (_, again) = service.complete("model", &json!({}));
+    assert_eq!(first["choices"], again["choices"], "the likeliest tokens are the same ones");
+    // Several at once, one of them as a stream.
+    let (status, several) = service.complete("model", &json!({ "n": 3, "temperature": 1, "seed": 7 }));
+    assert_eq!((status, several["choices"].as_array().unwrap().len()), (200, 3));
+    let body = json!({ "model": "model", "prompt": "a", "max_tokens": 5, "stream": true });
+    let (_, stream) = service.ask("POST", "/v1/completions", Some(&body));
+    assert!(stream.contains("data: [DONE]"), "{stream}");
+    let (status, _) = service.complete("another", &json!({}));
+    assert_eq!(status, 404);
+    let record = fs::read_to_string(service.folder.path().join("record.jsonl")).unwrap();
+    let lines: Vec<Value> = record.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 4, "{record}");
+    assert!(lines.iter().all(|l| l["allowed"] == true && l["answered_by"] == "local"), "{record}");
+    assert!(!record.contains("Hello there"), "what was said is nobody's business");
+}
+
+#[test]
+fn a_killed_worker_costs_its_callers_an_error_and_nobody_else() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.gguf");
+    fs::copy(sample(), &other).unwrap();
+    let service = Service::start(&[&sample(), &other]);
+    let workers = service.workers();
+    assert_eq!(workers.len(), 2, "a process each");
+    let body = json!({ "model": "model", "prompt": "a", "max_tokens": 100_000, "stream": true, "ignore_eos": true });
+    let mut stream = BufReader::new(service.send("POST", "/v1/completions", Some(&body)));
+    let mut line = String::new();
+    while !line.starts_with("data: ") {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).unwrap(), 0, "it streams");
+    }
+    for worker in &workers {
+        let command = fs::read(format!("/proc/{worker}/cmdline")).unwrap();
+        assert!(String::from_utf8_lossy(&command).contains("__model-worker"));
+    }
+    // Which of the two it is does not show from outside: both, one by one.
+    assert!(Command::new("kill").args(["-9", &workers[0].to_string()]).status().unwrap().success());
+    let started = Instant::now();
+    for model in ["model", "other"] {
+        loop {
+            let (status, answer) = service.complete(model, &json!({}));
+            if status == 200 {
+                break;
+            }
+            assert!(answer["error"]["message"].is_string(), "{answer}");
+            assert!(started.elapsed() < Duration::from_secs(30), "{model}: {answer}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+#[test]
+fn what_policy_takes_back_is_served_no_more() {
+    if !has_library() {
+        return;
+    }
+    let service = Service::start(&[&sample()]);
+    assert_eq!(service.complete("model", &json!({})).0, 200);
+    let notes = "@id(\"no-models\")\n@owner(\"a@example.org\")\n@rationale(\"taken back\")\n@severity(\"high\")\n";
+    let rule = format!("{notes}forbid(principal, action == Action::\"serve\", resource);\n");
+    fs::write(service.folder.path().join("policy/policies/no-models.cedar"), rule).unwrap();
+    let started = Instant::now();
+    while service.complete("model", &json!({})).0 == 200 {
+        assert!(started.elapsed() < Duration::from_secs(10), "it is served on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(service.workers().is_empty());
+}
+
+#[test]
+fn a_denied_model_is_refused_with_the_reason() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let policy = Service::policy(folder.path());
+    let bad = folder.path().join("bad");
+    fs::create_dir(&bad).unwrap();
+    fs::copy(sample(), bad.join("model.gguf")).unwrap();
+    fs::write(bad.join("extra.pkl"), b"cposix\nsystem\n(S'true # weighbridge-marker'\ntR.").unwrap();
+    let model = bad.to_str().unwrap();
+    let refused = run(&["serve", "--model", model, "--policy", policy.to_str().unwrap()]);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{words}");
+    assert!(words.contains("may not be served") && words.contains("extra.pkl"), "{words}");
+}
+
+#[test]
+fn an_import_is_a_folder_that_the_scanner_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("imported");
+    let (source, to) = (sample(), out.to_str().unwrap().to_owned());
+    let made = run(&["import", source.to_str().unwrap(), "--output", &to]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (code, report) = weighbridge_tests::scan(&[&to]);
+    assert_eq!(code, Some(0), "{report}");
+    let again = run(&["import", source.to_str().unwrap(), "--output", &to]);
+    assert_eq!(again.status.code(), Some(2), "nothing is overwritten");
+    // Damage is said, and leaves nothing behind.
+    let damaged = folder.path().join("damaged.gguf");
+    let bytes = fs::read(&source).unwrap();
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
+    let to = folder.path().join("none");
+    let failed = run(&["import", damaged.to_str().unwrap(), "--output", to.to_str().unwrap()]);
+    assert_eq!(failed.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("cannot be imported"), "{failed:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
