@@ -70,12 +70,7 @@ impl Connection {
     ///
     /// # Errors
     /// If there is no worker to be had, or it dies at once.
-    pub fn start(
-        launch: &Launch,
-        open: &Open,
-        parts: &[SealedPart],
-        silence_max: Duration,
-    ) -> io::Result<Arc<Self>> {
+    pub fn start(launch: &Launch, open: &Open, parts: &[SealedPart], silence_max: Duration) -> io::Result<Arc<Self>> {
         let (socket, theirs) = UnixStream::pair()?;
         let process = Process::start(launch, theirs)?;
         socket.set_write_timeout(Some(silence_max))?;
@@ -257,7 +252,9 @@ impl Connection {
             if pinged.elapsed() >= PING && self.pulse().ready {
                 pinged = Instant::now();
                 self.say(&ToWorker::Stats);
-                let (silent, stuck) = (self.pulse().heard.elapsed(), self.pulse().moved.elapsed());
+                let pulse = self.pulse();
+                let (silent, stuck) = (pulse.heard.elapsed(), pulse.moved.elapsed());
+                drop(pulse);
                 if silent > silence_max {
                     self.end(&format!("it gave no sign of life for {} seconds", silent.as_secs()));
                 } else if stuck > silence_max {

@@ -92,7 +92,8 @@ impl Routes {
     /// Requests whose caller is gone; they are forgotten.
     pub fn abandoned(&self) -> Vec<RequestId> {
         let mut table = self.lock();
-        let gone: Vec<_> = table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id).collect();
+        let gone: Vec<_> =
+            table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id).collect();
         for id in &gone {
             table.routes.remove(id);
         }

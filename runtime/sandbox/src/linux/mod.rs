@@ -31,6 +31,11 @@ pub fn narrow(profile: Profile) -> Result<(), String> {
     filter::narrow(profile)
 }
 
+pub fn calls(profile: Profile) -> Vec<(i64, &'static str)> {
+    let (any, some) = syscalls::of(profile);
+    any.map(|a| (a.number, a.reason)).chain(some.map(|s| (s.number, s.reason))).collect()
+}
+
 fn set_limits(limits: &Limits) -> rustix::io::Result<()> {
     let fixed = |n| Rlimit { current: Some(n), maximum: Some(n) };
     setrlimit(Resource::Data, fixed(limits.memory_bytes))?;
