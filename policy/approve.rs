@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use weighbridge_types::{Decision, Mode, Obligation, Sha256};
 
+use crate::Assessment;
 use crate::decide::{approval_end, decide};
 use crate::request::{Action, Context, Principal, Request, Resource};
 use crate::set::PolicySet;
-use crate::Assessment;
 
 /// Most files of one model.
 const FILES_MAX: usize = 4096;
@@ -149,8 +149,7 @@ pub fn approve(
     let (mut policies, mut obligations) = (BTreeSet::new(), BTreeSet::new());
     let (mut mode, mut expires) = (Mode::Observe, None);
     for (file, assessment) in files {
-        let request =
-            Request { principal, action: Action::Serve, resource: Resource::Model(assessment), context };
+        let request = Request { principal, action: Action::Serve, resource: Resource::Model(assessment), context };
         let decision = decide(&request, set);
         if decision.refuses() {
             return Err(NotApproved::Refused { model: model(), file: file.clone(), decision: Box::new(decision) });
@@ -200,9 +199,9 @@ mod tests {
         at("policies/all.cedar", policies);
         at("fleet/teams.yaml", &format!("default:\n  mode: {mode}\n"));
         at("data/approvals.yaml", approvals);
-        Repository::load(folder.path()).into_set().unwrap_or_else(|problems| {
-            panic!("{:?}", problems.into_iter().map(|p| p.message).collect::<Vec<_>>())
-        })
+        Repository::load(folder.path())
+            .into_set()
+            .unwrap_or_else(|problems| panic!("{:?}", problems.into_iter().map(|p| p.message).collect::<Vec<_>>()))
     }
 
     fn file(byte: u8) -> Assessment {

@@ -8,8 +8,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 /// What makes content final: nobody writes, shortens, lengthens, or takes
 /// these seals off.
-const FINAL: SealFlags =
-    SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
+const FINAL: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// A new, empty file in memory, to be written and then given to [`seal`].
 /// `name` shows in /proc.

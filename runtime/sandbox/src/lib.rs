@@ -129,3 +129,11 @@ pub fn hide_processes() -> Layer {
     #[cfg(not(target_os = "linux"))]
     Layer::Missing("not built for this operating system".to_owned())
 }
+
+/// Numbers of the system calls that `profile` allows, some only with certain
+/// arguments, and why: for reports, and for the test that they are needed.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn calls(profile: Profile) -> Vec<(i64, &'static str)> {
+    linux::calls(profile)
+}

@@ -66,7 +66,9 @@ pub enum LoadError {
         expected: Sha256,
     },
     /// Nobody approved these bytes.
-    #[error("`{part}` ({digest}) is not among the files that `{model}` was approved with; scan the model and ask again")]
+    #[error(
+        "`{part}` ({digest}) is not among the files that `{model}` was approved with; scan the model and ask again"
+    )]
     NotApproved {
         /// Name of the model.
         model: String,

@@ -54,7 +54,9 @@ impl Handle {
             (Phase::Ready, Some(connection)) => {
                 let connection = Arc::clone(connection);
                 drop(state);
-                connection.submit(work).map_err(|failure| Refusal { failure, retry_after: Some(Duration::from_secs(1)) })
+                connection
+                    .submit(work)
+                    .map_err(|failure| Refusal { failure, retry_after: Some(Duration::from_secs(1)) })
             }
             (Phase::Failed(failure) | Phase::Stopped(failure), _) => {
                 Err(Refusal { failure: failure.clone(), retry_after: None })

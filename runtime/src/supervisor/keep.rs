@@ -14,32 +14,17 @@ pub fn keep(model: &Model, timing: Timing) {
     let mut pause = timing.pause_first;
     loop {
         let begun = Instant::now();
-        let why = match run(model, timing) {
-            // Somebody else said why.
-            _ if model.is_stopped() => break,
-            End::Refused(failure) if model.lock().facts.is_none() => {
-                model.change(|state| state.phase = Phase::Failed(failure));
-                break;
-            }
-            End::Died(why) if model.lock().facts.is_none() => {
-                let message = format!("its worker came to an end while loading: {why}");
-                let failure = Failure { kind: FailureKind::Model, message, field: None };
-                model.change(|state| state.phase = Phase::Failed(failure));
-                break;
-            }
-            End::Refused(failure) => failure.message,
-            End::Died(why) => why,
-        };
+        let (end, connection) = run(model, timing);
         if begun.elapsed() >= timing.healthy_after {
             pause = timing.pause_first;
         }
         let until = Instant::now() + pause;
-        model.change(|state| {
-            if !matches!(state.phase, Phase::Stopped(_)) {
-                state.phase = Phase::Restarting(why, until);
-            }
-        });
-        if !model.pause(until) {
+        // Callers in flight may look at once how the model stands.
+        let failure = settle(model, end, until);
+        if let Some(connection) = connection {
+            connection.fail_all(&failure);
+        }
+        if model.is_stopped() || !model.pause(until) {
             break;
         }
         pause = next(pause, timing.pause_max);
@@ -47,19 +32,48 @@ pub fn keep(model: &Model, timing: Timing) {
     model.finish();
 }
 
+/// Where a model stands whose worker came to its `end`, and what callers in
+/// flight are told. It is started again at `until`, unless it never was ready.
+fn settle(model: &Model, end: End, until: Instant) -> Failure {
+    let gone = |message| Failure { kind: FailureKind::Gone, message, field: None };
+    let mut told = None;
+    model.change(|state| {
+        state.connection = None;
+        let (phase, failure) = match (&state.phase, end) {
+            (Phase::Stopped(failure), _) => (None, failure.clone()),
+            (_, End::Refused(failure)) if state.facts.is_none() => (Some(Phase::Failed(failure.clone())), failure),
+            (_, End::Died(why)) if state.facts.is_none() => {
+                let message = format!("its worker came to an end while loading: {why}");
+                let failure = Failure { kind: FailureKind::Model, message, field: None };
+                (Some(Phase::Failed(failure.clone())), failure)
+            }
+            (_, End::Refused(Failure { message: why, .. }) | End::Died(why)) => {
+                let name = model.name();
+                let failure = gone(format!("the worker of `{name}` is gone: {why}; it is started again, try again"));
+                (Some(Phase::Restarting(why, until)), failure)
+            }
+        };
+        if let Some(phase) = phase {
+            state.phase = phase;
+        }
+        told = Some(failure);
+    });
+    told.unwrap_or_else(|| gone(format!("the worker of `{}` is gone; try again", model.name())))
+}
+
 /// Twice as long, up to `most`.
 fn next(pause: Duration, most: Duration) -> Duration {
     pause.saturating_mul(2).min(most)
 }
 
-/// One worker, from its start to its end; callers in flight are told of that.
-fn run(model: &Model, timing: Timing) -> End {
+/// One worker, from its start to its end. Callers in flight wait to be told.
+fn run(model: &Model, timing: Timing) -> (End, Option<Arc<Connection>>) {
     let parts = Arc::clone(&model.lock().parts);
     let connection = match Connection::start(&model.launch, &model.open, &parts, timing.silence_max) {
         Ok(connection) => connection,
         Err(error) => {
             let program = model.launch.program.display();
-            return End::Died(format!("the model worker `{program}` cannot be started: {error}"));
+            return (End::Died(format!("the model worker `{program}` cannot be started: {error}")), None);
         }
     };
     let mut stopped = false;
@@ -91,22 +105,5 @@ fn run(model: &Model, timing: Timing) -> End {
             });
         },
     );
-    let mut failure = None;
-    model.change(|state| {
-        state.connection = None;
-        failure = match &state.phase {
-            Phase::Stopped(failure) => Some(failure.clone()),
-            _ => None,
-        };
-    });
-    let failure = failure.unwrap_or_else(|| {
-        let why = match &end {
-            End::Refused(failure) => failure.message.clone(),
-            End::Died(why) => why.clone(),
-        };
-        let message = format!("the worker of `{}` is gone: {why}; it is started again, try again", model.name());
-        Failure { kind: FailureKind::Gone, message, field: None }
-    });
-    connection.fail_all(&failure);
-    end
+    (end, Some(connection))
 }

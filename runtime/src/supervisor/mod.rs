@@ -107,7 +107,7 @@ impl Supervisor {
     fn reserve(&self, name: &str, need: Need) -> Result<(), LoadError> {
         let mut models = self.0.lock();
         match models.get(name) {
-            Some(Entry::Served(model)) if model.is_over() => {}
+            Some(Entry::Served(model)) if model.is_stopped() => {}
             Some(_) => return Err(LoadError::Exists(name.to_owned())),
             None => {}
         }

@@ -158,11 +158,6 @@ impl Model {
         matches!(self.lock().phase, Phase::Stopped(_) | Phase::Failed(_))
     }
 
-    /// Whether nothing of it is left.
-    pub fn is_over(&self) -> bool {
-        self.lock().over
-    }
-
     /// Gives its memory back.
     pub fn finish(&self) {
         self.change(|state| {

@@ -100,6 +100,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { aliases: Vec::new(), cache_bytes: 1 << 30, context_length: None, threads: None, manifest: None, assessment: None }
+        Self {
+            aliases: Vec::new(),
+            cache_bytes: 1 << 30,
+            context_length: None,
+            threads: None,
+            manifest: None,
+            assessment: None,
+        }
     }
 }

@@ -70,12 +70,7 @@ impl Connection {
     ///
     /// # Errors
     /// If there is no worker to be had, or it dies at once.
-    pub fn start(
-        launch: &Launch,
-        open: &Open,
-        parts: &[SealedPart],
-        silence_max: Duration,
-    ) -> io::Result<Arc<Self>> {
+    pub fn start(launch: &Launch, open: &Open, parts: &[SealedPart], silence_max: Duration) -> io::Result<Arc<Self>> {
         let (socket, theirs) = UnixStream::pair()?;
         let process = Process::start(launch, theirs)?;
         socket.set_write_timeout(Some(silence_max))?;
@@ -112,14 +107,16 @@ impl Connection {
         let failed = |kind, message: &str| Failure { kind, message: message.to_owned(), field: None };
         let busy = || failed(FailureKind::Busy, "too many requests are on their way to the model; try again later");
         let (sender, events) = events(EVENTS_MAX);
-        let id = self.routes.begin(&work, sender).ok_or_else(busy)?;
+        let gone = || failed(FailureKind::Gone, "the model's worker is gone; try again in a moment");
+        let refused = || if self.over.load(Ordering::Acquire) { gone() } else { busy() };
+        let id = self.routes.begin(&work, sender).ok_or_else(refused)?;
         match self.outgoing.try_send(work.message(id)) {
             Ok(()) => Ok(events),
             Err(error) => {
                 self.routes.forget(id);
                 Err(match error {
                     TrySendError::Full(_) => busy(),
-                    TrySendError::Disconnected(_) => failed(FailureKind::Gone, "the model's worker is gone; try again"),
+                    TrySendError::Disconnected(_) => gone(),
                 })
             }
         }
@@ -156,8 +153,8 @@ impl Connection {
     pub fn listen(&self, mut loading: impl FnMut(Load), mut ready: impl FnMut(Facts)) -> End {
         let refusal = self.hear(&mut loading, &mut ready);
         // No more requests, and no more of those that were taken are sent.
-        self.routes.close();
         self.over.store(true, Ordering::Release);
+        self.routes.close();
         let obituary = self.process.obituary();
         match (refusal, self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()) {
             (Some(failure), _) => End::Refused(failure),
@@ -257,7 +254,9 @@ impl Connection {
             if pinged.elapsed() >= PING && self.pulse().ready {
                 pinged = Instant::now();
                 self.say(&ToWorker::Stats);
-                let (silent, stuck) = (self.pulse().heard.elapsed(), self.pulse().moved.elapsed());
+                let pulse = self.pulse();
+                let (silent, stuck) = (pulse.heard.elapsed(), pulse.moved.elapsed());
+                drop(pulse);
                 if silent > silence_max {
                     self.end(&format!("it gave no sign of life for {} seconds", silent.as_secs()));
                 } else if stuck > silence_max {

@@ -76,10 +76,16 @@ impl Law {
             }
             (Event::Vectors { .. }, Kind::Embed) | (Event::Tensors { .. }, Kind::Infer) => once(&mut self.given),
             (Event::Scores { scores }, Kind::Rerank(documents)) => {
-                if scores.len() == documents { once(&mut self.given) } else { Err("scores of other documents") }
+                if scores.len() == documents {
+                    once(&mut self.given)
+                } else {
+                    Err("scores of other documents")
+                }
             }
             (Event::Done { .. }, Kind::Generate) if self.open.contains(&true) => Err("the end of open answers"),
-            (Event::Done { .. }, Kind::Embed | Kind::Rerank(_) | Kind::Infer) if !self.given => Err("the end of nothing"),
+            (Event::Done { .. }, Kind::Embed | Kind::Rerank(_) | Kind::Infer) if !self.given => {
+                Err("the end of nothing")
+            }
             (Event::Done { .. } | Event::Failed { .. }, _) => Ok(()),
             _ => Err("an answer of another kind"),
         }
@@ -141,9 +147,17 @@ mod tests {
         Event::Finished { choice, reason: FinishReason::Stop }
     }
 
-    const DONE: Event = Event::Done { usage: Usage {
-        prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, thought_tokens: 0, queue_us: 0, prefill_us: 0, decode_us: 0,
-    } };
+    const DONE: Event = Event::Done {
+        usage: Usage {
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            completion_tokens: 0,
+            thought_tokens: 0,
+            queue_us: 0,
+            prefill_us: 0,
+            decode_us: 0,
+        },
+    };
 
     #[test]
     fn answers_come_while_they_are_open() {
@@ -158,7 +172,12 @@ mod tests {
     #[test]
     fn each_kind_of_work_has_its_own_answer_once() {
         let texts = vec!["a".to_owned()];
-        let mut embed = Law::of(&Work::Embed(Embed { texts: texts.clone(), tokens: Vec::new(), dimensions: None, truncate: false }));
+        let mut embed = Law::of(&Work::Embed(Embed {
+            texts: texts.clone(),
+            tokens: Vec::new(),
+            dimensions: None,
+            truncate: false,
+        }));
         let vectors = Event::Vectors { size: 1, data: String::new() };
         assert!(embed.hold(&DONE).is_err() && embed.hold(&text(0)).is_err());
         assert!(embed.hold(&vectors).is_ok() && embed.hold(&vectors).is_err() && embed.hold(&DONE).is_ok());

@@ -116,6 +116,13 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Neither a process nor a zombie is left behind.
+        drop(self.obituary());
+    }
+}
+
 fn spawn(launch: &Launch, socket: UnixStream) -> io::Result<Child> {
     Command::new(&launch.program)
         .args(&launch.arguments)

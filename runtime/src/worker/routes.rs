@@ -92,7 +92,8 @@ impl Routes {
     /// Requests whose caller is gone; they are forgotten.
     pub fn abandoned(&self) -> Vec<RequestId> {
         let mut table = self.lock();
-        let gone: Vec<_> = table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id).collect();
+        let gone: Vec<_> =
+            table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id).collect();
         for id in &gone {
             table.routes.remove(id);
         }
@@ -126,8 +127,7 @@ impl Routes {
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt;
-    use futures::executor::block_on;
+    use futures::{FutureExt, StreamExt};
     use weighbridge_gateway::events;
     use weighbridge_inference_wire::{Embed, FailureKind, Usage};
 
@@ -150,13 +150,13 @@ mod tests {
         let vectors = Event::Vectors { size: 1, data: "AAAAAA==".to_owned() };
         assert_eq!(routes.tell(id, vectors.clone()), Told::Fine);
         assert_eq!(routes.tell(id, Event::Done { usage: Usage::default() }), Told::Fine);
-        assert_eq!(block_on(first.next()), Some(vectors));
+        assert_eq!(first.next().now_or_never().flatten(), Some(vectors));
         assert_eq!(routes.tell(id, Event::Failed { failure: failure() }), Told::Fine, "late, to nobody");
         assert!(matches!(routes.tell(unasked + 1, Event::Failed { failure: failure() }), Told::Illegal(_)));
         assert!(matches!(routes.tell(unasked, Event::Done { usage: Usage::default() }), Told::Illegal(_)));
         routes.close();
         routes.fail_all(&failure());
-        assert!(matches!(block_on(second.next()), Some(Event::Failed { .. })));
+        assert!(matches!(second.next().now_or_never().flatten(), Some(Event::Failed { .. })));
         assert!(routes.begin(&work(), events(1).0).is_none());
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use weighbridge_engine::{Prepare, Prepared};
 use weighbridge_inference_wire::{
-    Embed, FRAME_BYTES_MAX, Failure, FailureKind, Generate, Infer, Rerank, RequestId, ToWorker,
+    Embed, FRAME_BYTES_MAX, Failure, FailureKind, Generate, Infer, RequestId, Rerank, ToWorker,
 };
 use weighbridge_platform::frames;
 

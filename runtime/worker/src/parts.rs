@@ -128,7 +128,10 @@ mod tests {
     fn what_is_not_as_announced_is_refused_by_name() {
         let graph = [(PartRole::Graph, "model.onnx", 2)];
         let refused = |open: &Open, handles| Parts::map(open, handles).unwrap_err().message;
-        assert!(refused(&open(&graph), vec![memory(b"gr", false)]).contains("`model.onnx` cannot be used: the memory is not sealed"));
+        assert!(
+            refused(&open(&graph), vec![memory(b"gr", false)])
+                .contains("`model.onnx` cannot be used: the memory is not sealed")
+        );
         assert!(refused(&open(&graph), vec![memory(b"g", true)]).contains("has 1 bytes, not 2"));
         assert!(refused(&open(&graph), vec![]).contains("1 parts and 0 descriptors"));
         assert!(refused(&open(&[]), vec![]).contains("0 parts"));

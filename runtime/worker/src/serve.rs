@@ -106,7 +106,10 @@ fn write<S: FnMut(RequestId, Event)>(
                     engine.cancel(id);
                 }
                 Command::Stats => {
-                    voice.outbox.send(FromWorker::Stats(engine.stats()));
+                    let mut stats = engine.stats();
+                    let coming = u32::try_from(coming.len()).unwrap_or(u32::MAX);
+                    stats.waiting = stats.waiting.saturating_add(coming);
+                    voice.outbox.send(FromWorker::Stats(stats));
                 }
                 Command::Tensors(id, _) => {
                     let why = "this model writes text; it makes no vectors, scores or tensors";

@@ -166,6 +166,15 @@ fn workers_are_nobody_confined_and_first_to_go() {
     assert_eq!((line("NoNewPrivs:").as_str(), line("CapEff:").as_str()), ("1", "0000000000000000"));
     assert_eq!(read("oom_score_adj").trim(), "500");
     assert!(!line("Uid:").split_whitespace().any(|uid| uid == "0"), "{}", line("Uid:"));
+    let limits = read("limits");
+    for limit in ["Max core file size", "Max file size"] {
+        let line = limits.lines().find(|l| l.starts_with(limit)).unwrap();
+        assert_eq!(line.split_whitespace().filter(|word| *word == "0").count(), 2, "{line}");
+    }
+    for limit in ["Max data size", "Max address space", "Max processes"] {
+        let line = limits.lines().find(|l| l.starts_with(limit)).unwrap();
+        assert!(!line.contains("unlimited"), "{line}");
+    }
     let link = |id: &str, name: &str| std::fs::read_link(format!("/proc/{id}/ns/{name}")).ok();
     if rustix::process::geteuid().is_root() {
         for space in ["user", "net", "mnt", "ipc", "uts", "cgroup", "pid"] {

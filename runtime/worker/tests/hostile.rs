@@ -76,7 +76,10 @@ async fn malicious_graphs_end_in_a_refusal_or_a_harmless_run() {
             Err(LoadError::Refused { failure, .. }) => {
                 refused += 1;
                 eprintln!("refused {path}: {}", failure.message);
-                assert!(!failure.message.is_empty() && !failure.message.contains("came to an end"), "{path}: {failure:?}");
+                assert!(
+                    !failure.message.is_empty() && !failure.message.contains("came to an end"),
+                    "{path}: {failure:?}"
+                );
             }
             Err(other) => panic!("{path}: {other}"),
         }

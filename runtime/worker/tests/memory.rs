@@ -12,7 +12,10 @@ async fn memory_comes_back_after_unloading() {
     let files = imported();
     let held = || {
         let entries = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
-        entries.filter_map(|e| std::fs::read_link(e.path()).ok()).filter(|l| l.to_string_lossy().contains("memfd:")).count()
+        entries
+            .filter_map(|e| std::fs::read_link(e.path()).ok())
+            .filter(|l| l.to_string_lossy().contains("memfd:"))
+            .count()
     };
     let before = held();
     let model = serve(&supervisor, &files, "small");

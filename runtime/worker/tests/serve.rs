@@ -64,20 +64,21 @@ async fn dropping_the_events_frees_the_pages() {
     let mut streams = Vec::new();
     for n in 0..8 {
         let mut request = generate(&format!("number {n}"), 200);
-        request.choices = 64;
+        // Fewer events than wait for a slow reader.
+        request.choices = 2;
         let mut events = submit(&model, request);
         assert!(matches!(events.next().await, Some(Event::Text { .. })));
         streams.push(events);
     }
-    until("it is at work", || model.stats().unwrap().pages_used > 0).await;
     drop(streams);
+    until("figures are there", || model.stats().unwrap().completion_tokens > 0).await;
     until("pages are free", || {
         let stats = model.stats().unwrap();
         stats.pages_used == 0 && stats.running == 0 && stats.waiting == 0
     })
     .await;
     assert_eq!(model.in_flight(), 0);
-    assert!(model.stats().unwrap().completion_tokens < 8 * 64 * 200, "it was cancelled, not finished");
+    assert!(model.stats().unwrap().completion_tokens < 8 * 2 * 200, "it was cancelled, not finished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +87,8 @@ async fn requests_that_do_not_fit_are_refused_in_words() {
     let model = serve(&supervisor, &imported(), "small");
     let failure = collect(submit(&model, generate(&"long ".repeat(200), 5))).await.1.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TooLong, "{failure:?}");
-    let embed = Work::Embed(Embed { texts: vec!["a".to_owned()], tokens: Vec::new(), dimensions: None, truncate: false });
+    let embed =
+        Work::Embed(Embed { texts: vec!["a".to_owned()], tokens: Vec::new(), dimensions: None, truncate: false });
     let failure = collect(model.submit(embed).unwrap()).await.1.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unsupported, "{failure:?}");
     let huge = generate(&"x".repeat(80 << 20), 5);

@@ -40,9 +40,7 @@ fn rules(profile: Profile) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = any.map(|a| (a.number, Vec::new())).collect();
     for one in some {
         let (place, length, operator, value) = match one.argument {
-            Argument::Without(place, bits) => {
-                (place, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bits.into()), 0)
-            }
+            Argument::Without(place, bits) => (place, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bits.into()), 0),
             Argument::Exactly(place, value) => (place, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value),
             Argument::OwnProcess(place) => {
                 (place, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, std::process::id().into())

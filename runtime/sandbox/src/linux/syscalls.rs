@@ -8,7 +8,6 @@ pub struct Allowed {
     /// Number on this architecture.
     pub number: libc::c_long,
     /// Which part of the worker calls it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by people and by the test of this list"))]
     pub reason: &'static str,
 }
 
@@ -19,7 +18,6 @@ pub struct AllowedIf {
     /// What it is held against.
     pub argument: Argument,
     /// Which part of the worker calls it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by people and by the test of this list"))]
     pub reason: &'static str,
 }
 

@@ -29,13 +29,10 @@ impl Imported {
     pub fn open(library: &Library, open: &Open, parts: &Parts, manifest: &[u8]) -> Result<Self, Failure> {
         let manifest = read(manifest)?;
         let graph = parts.needed(PartRole::Graph, "graph")?;
-        let setting = Setting {
-            threads: open.threads,
-            cache_bytes: open.cache_bytes,
-            context_length: open.context_length,
-        };
-        let language = Language::open(library, &manifest, graph, &parts.files(), setting)
-            .map_err(|e| of_model(words(&e)))?;
+        let setting =
+            Setting { threads: open.threads, cache_bytes: open.cache_bytes, context_length: open.context_length };
+        let language =
+            Language::open(library, &manifest, graph, &parts.files(), setting).map_err(|e| of_model(words(&e)))?;
         let shape = language.shape();
         let text = Arc::new(text(parts, &manifest, shape.vocabulary)?);
         let template = match parts.one(PartRole::Template)? {
@@ -99,7 +96,9 @@ fn read(bytes: &[u8]) -> Result<Manifest, Failure> {
     })?;
     if manifest.schema != SCHEMA {
         let (schema, ours) = (manifest.schema, SCHEMA);
-        return Err(of_model(format!("`weighbridge.json` has schema {schema}, this version reads {ours}; import again")));
+        return Err(of_model(format!(
+            "`weighbridge.json` has schema {schema}, this version reads {ours}; import again"
+        )));
     }
     Ok(manifest)
 }

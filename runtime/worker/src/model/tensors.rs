@@ -41,7 +41,8 @@ pub fn given(numbers: Numbers) -> Result<Tensor, Failure> {
         Data::Texts(texts) => {
             let mut bytes = Vec::new();
             for text in texts {
-                let length = u32::try_from(text.len()).map_err(|_| of_model("the model's output has a text too long"))?;
+                let length =
+                    u32::try_from(text.len()).map_err(|_| of_model("the model's output has a text too long"))?;
                 bytes.extend_from_slice(&length.to_le_bytes());
                 bytes.extend_from_slice(text.as_bytes());
             }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use weighbridge_engine::embedding::{Hidden, Settings, TokenBatch};
 use weighbridge_engine::{Embedder, StepError, TensorModel, Text, TextFiles};
-use weighbridge_inference_wire::{
-    Embed, Event, Facts, Failure, FailureKind, Infer, Open, PartRole, Rerank, Usage,
-};
+use weighbridge_inference_wire::{Embed, Event, Facts, Failure, FailureKind, Infer, Open, PartRole, Rerank, Usage};
 use weighbridge_onnx::{Graph, Library, Port, RunError};
 
 use super::tensors::{given, taken, type_name};
@@ -45,8 +43,7 @@ impl Tools {
     /// What is wrong with which part.
     pub fn open(library: &Library, open: &Open, parts: &Parts) -> Result<Self, Failure> {
         let bytes = parts.needed(PartRole::Graph, "graph")?;
-        let graph =
-            Graph::open(library, bytes, &parts.files(), open.threads).map_err(|e| of_model(words(&e)))?;
+        let graph = Graph::open(library, bytes, &parts.files(), open.threads).map_err(|e| of_model(words(&e)))?;
         let (inputs, outputs) = (graph.inputs(), graph.outputs());
         let graph = Shared(Rc::new(RefCell::new(graph)));
         let mut facts = Facts {
@@ -117,10 +114,9 @@ impl Tools {
         let inputs = request.inputs.into_iter().map(taken).collect::<Result<Vec<_>, _>>()?;
         let run = self.graph.0.borrow_mut().run(inputs, &request.outputs);
         let outputs = run.map_err(|error| match error {
-            RunError::Input { .. } => Failure {
-                field: Some("inputs".to_owned()),
-                ..failed(FailureKind::Invalid, short(&error.to_string()))
-            },
+            RunError::Input { .. } => {
+                Failure { field: Some("inputs".to_owned()), ..failed(FailureKind::Invalid, short(&error.to_string())) }
+            }
             _ => of_model(short(&error.to_string())),
         })?;
         let outputs = outputs.into_iter().map(given).collect::<Result<Vec<_>, _>>()?;

@@ -13,9 +13,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256 as Hasher};
 use weighbridge_gateway::{Events, Work};
 use weighbridge_import::{Input, Options as ImportOptions, Quantisation, Sink, Source, import};
-use weighbridge_inference_wire::{
-    Constraint, Event, Failure, Generate, PartRole, Prompt, Sampling, Usage,
-};
+use weighbridge_inference_wire::{Constraint, Event, Failure, Generate, PartRole, Prompt, Sampling, Usage};
 use weighbridge_policy::{Approved, Assessment, Context, PolicySet, Principal, approve};
 use weighbridge_runtime::{Handle, Options, PartSource, Settings, Supervisor, Timing, WorkerCommand};
 use weighbridge_types::Sha256;
@@ -93,7 +91,8 @@ fn tokenizer() -> String {
         serde_json::json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true })
     };
-    let level = serde_json::json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
+    let level =
+        serde_json::json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
     serde_json::json!({
         "version": "1.0",
         "added_tokens": [special(0, "<unk>"), special(1, "<s>"), special(2, "</s>")],
@@ -127,7 +126,8 @@ pub fn timing() -> Timing {
 
 pub fn supervisor() -> Option<Supervisor> {
     let library = library()?;
-    let program = std::env::var_os("WEIGHBRIDGE_TEST_WORKER").unwrap_or_else(|| env!("CARGO_BIN_EXE_model-worker").into()).into();
+    let program =
+        std::env::var_os("WEIGHBRIDGE_TEST_WORKER").unwrap_or_else(|| env!("CARGO_BIN_EXE_model-worker").into()).into();
     let worker = WorkerCommand { program, arguments: vec![library.into()] };
     Some(Supervisor::new(Settings { threads: 2, timing: timing(), ..Settings::new(worker) }))
 }

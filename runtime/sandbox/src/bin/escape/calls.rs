@@ -60,9 +60,7 @@ pub fn attempt(name: &str, held: &Held) -> Option<bool> {
         }
         "kill" => call(libc::SYS_kill, &[parent_id, 0]) || call(libc::SYS_kill, &[1, 0]),
         "kill-all" => call(libc::SYS_kill, &[-1, 0]) || call(libc::SYS_kill, &[0, 0]),
-        "kill-thread" => {
-            call(libc::SYS_tgkill, &[parent_id, parent_id, 0]) || call(libc::SYS_tkill, &[parent_id, 0])
-        }
+        "kill-thread" => call(libc::SYS_tgkill, &[parent_id, parent_id, 0]) || call(libc::SYS_tkill, &[parent_id, 0]),
         "kill-descriptor" => call(libc::SYS_pidfd_open, &[parent_id, 0]),
         "trace" => call(libc::SYS_ptrace, &[flags(0x4206), parent_id, 0, 0]),
         "trace-me" => call(libc::SYS_ptrace, &[0, 0, 0, 0]),
