@@ -155,8 +155,15 @@ fn info(process: &Process, number: u64) -> Option<Info> {
 fn by_name(path: PathBuf, how: How) -> Option<Held> {
     let extension = path.extension()?.to_string_lossy().to_lowercase();
     let format = FORMATS.iter().find(|f| f.is_model && f.extensions.contains(&extension.as_str()))?.id;
-    let known = CATALOGUE.is_model_extension(&extension);
+    let known = CATALOGUE.is_model_extension(&extension) && !is_path_file(&path);
     known.then_some(Held { path, key: None, deleted: false, how, format, open_at: None })
+}
+
+/// Python reads files of this name when it starts (`site`); PyTorch calls its
+/// checkpoints the same.
+fn is_path_file(path: &Path) -> bool {
+    let installed = |name: &std::ffi::OsStr| name == "site-packages" || name == "dist-packages";
+    path.extension().is_some_and(|e| e == "pth") && path.parent().and_then(Path::file_name).is_some_and(installed)
 }
 
 /// A mapped file, all its mappings together.
@@ -263,6 +270,9 @@ impl Formats {
         let key = FileKey::from(&meta);
         let deleted = meta.nlink() == 0;
         let path = if deleted { without_suffix(&path) } else { path };
+        if is_path_file(&path) {
+            return None;
+        }
         let name = FileName::new(&path.to_string_lossy());
         let by_extension = name.extension().is_some_and(|e| CATALOGUE.is_model_extension(e));
         if key.size < MODEL_BYTES_MIN && !by_extension {

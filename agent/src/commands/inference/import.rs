@@ -61,7 +61,11 @@ impl Kind {
 pub fn run(options: &ImportOptions) -> Result<Outcome, Failure> {
     let files = parts::of_source(&options.model)?;
     into_folder(&options.model, files, &options.output, options.quantisation, options.long_context)?;
-    println!("{} is imported; `weighbridge serve --model {}` serves it", shown(&options.model), options.output.display());
+    println!(
+        "{} is imported; `weighbridge serve --model {}` serves it",
+        shown(&options.model),
+        options.output.display()
+    );
     Ok(Outcome::Yes)
 }
 
@@ -148,10 +152,10 @@ fn receive(socket: &UnixStream, folder: &Path, mut most: u64) -> io::Result<Opti
         let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
         let body = bytes.get_mut(..length).ok_or_else(|| io::Error::other("the worker sent more than it may"))?;
         input.read_exact(body)?;
-        most = most.checked_sub(body.len() as u64).ok_or_else(|| io::Error::other("the import is far larger than its source"))?;
-        if number >= DONE
-            || writing.as_ref().is_some_and(|(current, _)| *current != number)
-        {
+        most = most
+            .checked_sub(body.len() as u64)
+            .ok_or_else(|| io::Error::other("the import is far larger than its source"))?;
+        if number >= DONE || writing.as_ref().is_some_and(|(current, _)| *current != number) {
             if let Some((_, file)) = writing.take() {
                 file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             }
@@ -160,7 +164,8 @@ fn receive(socket: &UnixStream, folder: &Path, mut most: u64) -> io::Result<Opti
             DONE => return Ok(None),
             FAILED => return Ok(Some(String::from_utf8_lossy(body).into_owned())),
             number => {
-                let name = FILES.get(usize::from(number)).ok_or_else(|| io::Error::other("the worker sent no such file"))?;
+                let name =
+                    FILES.get(usize::from(number)).ok_or_else(|| io::Error::other("the worker sent no such file"))?;
                 let (_, file) = match &mut writing {
                     Some(open) => open,
                     // Each file once: it comes front to back.

@@ -12,7 +12,8 @@ const NAME: &str = "libonnxruntime.so";
 pub fn find() -> Result<PathBuf, Failure> {
     let program = super::parts::program()?;
     let folder = program.parent().map(PathBuf::from).unwrap_or_default();
-    let places = [folder.join(NAME), folder.join("../lib/weighbridge").join(NAME), folder.join("../onnxruntime").join(NAME)];
+    let places =
+        [folder.join(NAME), folder.join("../lib/weighbridge").join(NAME), folder.join("../onnxruntime").join(NAME)];
     let found = places.iter().find(|place| place.is_file()).cloned();
     found.ok_or_else(|| {
         let looked: Vec<String> = places.iter().map(|p| format!("`{}`", p.display())).collect();

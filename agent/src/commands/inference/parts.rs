@@ -31,11 +31,8 @@ pub fn wants_import(path: &Path) -> bool {
 /// The files that an import of `path` reads: a GGUF file with its splits, or
 /// what a folder in the layout of the Hugging Face hub holds.
 pub fn of_source(path: &Path) -> Result<Vec<Open>, Failure> {
-    let files = if path.is_dir() {
-        files_in(path)?.into_iter().filter(|p| is_source(p)).collect()
-    } else {
-        splits(path)?
-    };
+    let files =
+        if path.is_dir() { files_in(path)?.into_iter().filter(|p| is_source(p)).collect() } else { splits(path)? };
     open(path, files)
 }
 
