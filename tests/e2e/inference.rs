@@ -37,9 +37,18 @@ impl Service {
         policy
     }
 
+    /// Approves the sample, as an administrator does.
+    fn approve(policy: &Path) {
+        let (_, report) = weighbridge_tests::scan(&[sample().to_str().unwrap()]);
+        let digest = report["artifacts"][0]["sha256"].as_str().unwrap();
+        let approval = format!("- for: {{ models: [\"sha256:{digest}\"] }}\n  approver: a\n  reason: r\n");
+        fs::write(policy.join("data/approvals.yaml"), approval).unwrap();
+    }
+
     fn start(models: &[&Path]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let policy = Self::policy(folder.path());
+        Self::approve(&policy);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(weighbridge());
         command.arg("serve").arg("--policy").arg(policy).args(["--listen", &format!("127.0.0.1:{port}")]);
@@ -80,7 +89,7 @@ impl Service {
     }
 
     fn complete(&self, model: &str, more: &Value) -> (u16, Value) {
-        let mut body = json!({ "model": model, "prompt": "Hello there", "max_tokens": 12, "temperature": 0 });
+        let mut body = json!({ "model": model, "prompt": [5, 9, 17], "max_tokens": 12, "temperature": 0 });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (status, body) = self.ask("POST", "/v1/completions", Some(&body));
         (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
@@ -129,7 +138,7 @@ fn an_approved_model_is_imported_served_and_recorded() {
     // Several at once, one of them as a stream.
     let (status, several) = service.complete("model", &json!({ "n": 3, "temperature": 1, "seed": 7 }));
     assert_eq!((status, several["choices"].as_array().unwrap().len()), (200, 3));
-    let body = json!({ "model": "model", "prompt": "a", "max_tokens": 5, "stream": true });
+    let body = json!({ "model": "model", "prompt": [3], "max_tokens": 5, "stream": true });
     let (_, stream) = service.ask("POST", "/v1/completions", Some(&body));
     assert!(stream.contains("data: [DONE]"), "{stream}");
     let (status, _) = service.complete("another", &json!({}));
@@ -138,7 +147,7 @@ fn an_approved_model_is_imported_served_and_recorded() {
     let lines: Vec<Value> = record.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.len(), 4, "{record}");
     assert!(lines.iter().all(|l| l["allowed"] == true && l["answered_by"] == "local"), "{record}");
-    assert!(!record.contains("Hello there"), "what was said is nobody's business");
+    assert!(!record.contains("[5,9,17]"), "what was said is nobody's business");
 }
 
 #[test]
@@ -152,7 +161,7 @@ fn a_killed_worker_costs_its_callers_an_error_and_nobody_else() {
     let service = Service::start(&[&sample(), &other]);
     let workers = service.workers();
     assert_eq!(workers.len(), 2, "a process each");
-    let body = json!({ "model": "model", "prompt": "a", "max_tokens": 100_000, "stream": true, "ignore_eos": true });
+    let body = json!({ "model": "model", "prompt": [3], "max_tokens": 200, "stream": true, "ignore_eos": true });
     let mut stream = BufReader::new(service.send("POST", "/v1/completions", Some(&body)));
     let mut line = String::new();
     while !line.starts_with("data: ") {
@@ -204,12 +213,19 @@ fn a_denied_model_is_refused_with_the_reason() {
     }
     let folder = tempfile::tempdir().unwrap();
     let policy = Service::policy(folder.path());
+    // Nobody has approved it yet.
+    let serve = |model: &str| run(&["serve", "--model", model, "--policy", policy.to_str().unwrap()]);
+    let refused = serve(sample().to_str().unwrap());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("approve-unknown-publishers"), "{refused:?}");
+    // Nor does an approval help one that lies beside an attack.
+    Service::approve(&policy);
     let bad = folder.path().join("bad");
     fs::create_dir(&bad).unwrap();
     fs::copy(sample(), bad.join("model.gguf")).unwrap();
     fs::write(bad.join("extra.pkl"), b"cposix\nsystem\n(S'true # weighbridge-marker'\ntR.").unwrap();
     let model = bad.to_str().unwrap();
-    let refused = run(&["serve", "--model", model, "--policy", policy.to_str().unwrap()]);
+    let refused = serve(model);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{words}");
     assert!(words.contains("may not be served") && words.contains("extra.pkl"), "{words}");
