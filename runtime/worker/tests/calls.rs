@@ -104,6 +104,7 @@ fn name(number: i64) -> String {
     let known = [
         (0, "read"),
         (1, "write"),
+        (44, "sendto"),
         (231, "exit_group"),
         (3, "close"),
         (11, "munmap"),
