@@ -155,10 +155,9 @@ fn receive(socket: &UnixStream, folder: &Path, mut most: u64) -> io::Result<Opti
         most = most
             .checked_sub(body.len() as u64)
             .ok_or_else(|| io::Error::other("the import is far larger than its source"))?;
-        if number >= DONE || writing.as_ref().is_some_and(|(current, _)| *current != number) {
-            if let Some((_, file)) = writing.take() {
-                file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            }
+        // A file is complete when another begins, or all are.
+        if let Some((_, file)) = writing.take_if(|(current, _)| number >= DONE || *current != number) {
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         }
         match number {
             DONE => return Ok(None),

@@ -101,9 +101,6 @@ impl Tools {
         match (work, &mut self.embedder) {
             (Tensors::Infer(request), _) => self.infer(request),
             (Tensors::Rerank(request), Some(embedder)) if self.facts.reranks => embedder.rerank(&request),
-            (Tensors::Embed(request), _) if !request.tokens.is_empty() => {
-                unsupported("this model takes texts, not tokens; send what they were made of")
-            }
             (Tensors::Embed(request), Some(embedder)) if !self.facts.reranks => embedder.embed(&request),
             (Tensors::Rerank(_), _) => unsupported("this model ranks no documents"),
             (Tensors::Embed(_), _) => unsupported("this model makes no vectors of texts"),
