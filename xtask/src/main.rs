@@ -34,6 +34,8 @@ enum Chore {
     Demo(demo::Options),
     /// Format check, lints, and all tests; installs what they need
     Test,
+    /// Fetch ONNX Runtime's library for the inference service
+    Onnxruntime,
     /// Fuzz every parser, or those named
     Fuzz(fuzz::Options),
     /// Compile the YARA rules after a change to them
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test => test::run(),
+        Chore::Onnxruntime => onnxruntime::library().map(|library| println!("{}", library.display())),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Rules => rules::run(),
         Chore::Conformance(options) => conformance::run_suites(&options),
