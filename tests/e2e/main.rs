@@ -13,6 +13,7 @@ mod faults;
 mod inference;
 mod inventory;
 mod keyless;
+mod llama_cpp;
 mod machine;
 mod origin;
 mod packages;

@@ -33,7 +33,7 @@ enum Chore {
     /// Build, then scan this machine's Python packages, home and a planted set of samples
     Demo(demo::Options),
     /// Format check, lints, and all tests; installs what they need
-    Test,
+    Test(test::Options),
     /// Fetch ONNX Runtime's library for the inference service
     Onnxruntime,
     /// Fuzz every parser, or those named
@@ -51,7 +51,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo(options) => demo::run(&options),
-        Chore::Test => test::run(),
+        Chore::Test(options) => test::run(&options),
         Chore::Onnxruntime => onnxruntime::library().map(|library| println!("{}", library.display())),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Rules => rules::run(),

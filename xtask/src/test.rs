@@ -1,5 +1,7 @@
 //! Everything that must hold before a change lands.
 
+use clap::Args;
+
 use crate::run::{self, Result, have};
 use crate::{debian, onnxruntime, schemas, venv};
 
@@ -44,7 +46,17 @@ const INFERENCE: &[&str] = &[
 /// The same of Node.
 const INFERENCE_NODE: &str = "openai@6.49.0";
 
-pub fn run() -> Result {
+/// An inference stack, built from its source.
+pub const LLAMA: &[&str] = &["--no-binary=llama-cpp-python", "llama-cpp-python[server]==0.3.36"];
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Build llama.cpp from its source, too, and run the test that needs it: 20 minutes more
+    #[arg(long)]
+    slow: bool,
+}
+
+pub fn run(options: &Options) -> Result {
     run::run("cargo", &["fmt", "--all", "--check"])?;
     run::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     // Tests that use it say so when it is missing; a machine without a
@@ -87,6 +99,11 @@ pub fn run() -> Result {
     }
     run::run("cargo", &["build", "--quiet", "--workspace", "--bins"])?;
     run::run("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
+    if options.slow {
+        venv::with("llama", LLAMA)?;
+        let only = ["nextest", "run", "--workspace", "--run-ignored", "only", "-E", "test(llama_cpp_python)"];
+        run::run("cargo", &only)?;
+    }
     run::run("cargo", &["test", "--quiet", "--workspace", "--doc"])
 }
 
