@@ -112,7 +112,7 @@ pub fn attention(
         angles: scratch.angles.of(pool, shape, segments).as_ptr(),
         keys,
         values,
-        page_numbers: store.shape().page(),
+        page_numbers: store.shape().stride(),
         out: out.as_mut_ptr(),
         segments,
     };
@@ -162,6 +162,7 @@ struct Plan<'a> {
     angles: *const f32,
     keys: *mut u16,
     values: *mut u16,
+    /// From a page to the next.
     page_numbers: usize,
     out: *mut f32,
     segments: &'a [Segment<'a>],

@@ -45,13 +45,20 @@ impl StoreShape {
     }
 
     /// f16 numbers of one page's keys (as many as its values) of one layer.
-    pub(super) const fn page(&self) -> usize {
+    const fn page(&self) -> usize {
         self.kv_heads * self.head_size * PAGE_TOKENS
+    }
+
+    /// f16 numbers from a page to the next.
+    pub(super) const fn stride(&self) -> usize {
+        2 * self.layers * self.page()
     }
 }
 
-/// Keys and values as f16. Within a page, keys lie `[kv_head][head_size][32]`,
-/// values `[kv_head][32][head_size]`. Memory is backed as pages are first used.
+/// Keys and values as f16, page after page and within a page layer after layer,
+/// so that memory is backed as pages are first used and not for every layer by
+/// itself. Keys of a layer lie `[kv_head][head_size][32]`, values
+/// `[kv_head][32][head_size]`.
 #[derive(Debug)]
 pub struct PageStore {
     memory: Memory,
@@ -79,11 +86,8 @@ impl PageStore {
     /// [`KernelError::Index`] for a page that is not there.
     pub fn copy_page(&mut self, from: u32, to: u32) -> Result<(), KernelError> {
         let (from, to) = (self.page_index(from)?, self.page_index(to)?);
-        let bytes = self.shape.page() * 2;
-        let parts = self.memory.as_mut_slice().chunks_exact_mut(bytes * self.shape.pages);
-        for part in parts {
-            part.copy_within(from * bytes..(from + 1) * bytes, to * bytes);
-        }
+        let bytes = self.shape.stride() * 2;
+        self.memory.as_mut_slice().copy_within(from * bytes..(from + 1) * bytes, to * bytes);
         Ok(())
     }
 
@@ -100,16 +104,17 @@ impl PageStore {
         Err(KernelError::Index { what: "page", index: page.into(), count: self.shape.pages })
     }
 
-    /// Where a layer's keys and values begin.
+    /// Where a layer's keys and values of the first page begin; those of page
+    /// `p` lie `p` times [`StoreShape::stride`] further on.
     pub(super) fn layer(&mut self, layer: usize) -> Result<(*mut u16, *mut u16), KernelError> {
-        if layer >= self.shape.layers {
+        if layer >= self.shape.layers || self.shape.pages == 0 {
             let index = i64::try_from(layer).unwrap_or(i64::MAX);
             return Err(KernelError::Index { what: "layer", index, count: self.shape.layers });
         }
-        let numbers = self.shape.page() * self.shape.pages;
+        let numbers = self.shape.page();
         let start = self.memory.as_mut_slice().as_mut_ptr().cast::<u16>();
-        // SAFETY: the store holds, per layer, `numbers` keys then as many values,
-        // and the layer is one of them; a mapping is aligned to a page.
+        // SAFETY: a page holds, per layer, `numbers` keys then as many values, the
+        // layer is one of them and there is a page; a mapping is aligned to one.
         Ok(unsafe { (start.add(2 * layer * numbers), start.add((2 * layer + 1) * numbers)) })
     }
 }
