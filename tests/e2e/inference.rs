@@ -37,18 +37,20 @@ impl Service {
         policy
     }
 
-    /// Approves the sample, as an administrator does.
-    fn approve(policy: &Path) {
-        let (_, report) = weighbridge_tests::scan(&[sample().to_str().unwrap()]);
-        let digest = report["artifacts"][0]["sha256"].as_str().unwrap();
-        let approval = format!("- for: {{ models: [\"sha256:{digest}\"] }}\n  approver: a\n  reason: r\n");
+    /// Approves what is at `model`, as an administrator does.
+    fn approve(policy: &Path, model: &Path) {
+        let (_, report) = weighbridge_tests::scan(&[model.to_str().unwrap()]);
+        let digests =
+            weighbridge_tests::artifacts(&report).map(|a| format!("\"sha256:{}\"", a["sha256"].as_str().unwrap()));
+        let digests: Vec<String> = digests.collect();
+        let approval = format!("- for: {{ models: [{}] }}\n  approver: a\n  reason: r\n", digests.join(", "));
         fs::write(policy.join("data/approvals.yaml"), approval).unwrap();
     }
 
     fn start(models: &[&Path]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let policy = Self::policy(folder.path());
-        Self::approve(&policy);
+        Self::approve(&policy, models[0]);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(weighbridge());
         command.arg("serve").arg("--policy").arg(policy).args(["--listen", &format!("127.0.0.1:{port}")]);
@@ -151,6 +153,21 @@ fn an_approved_model_is_imported_served_and_recorded() {
 }
 
 #[test]
+fn an_import_is_served_as_it_is() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("model");
+    let made = run(&["import", sample().to_str().unwrap(), "--output", out.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (imported, source) = (Service::start(&[&out]), Service::start(&[&sample()]));
+    let (status, answer) = imported.complete("model", &json!({}));
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["choices"], source.complete("model", &json!({})).1["choices"]);
+}
+
+#[test]
 fn a_killed_worker_costs_its_callers_an_error_and_nobody_else() {
     if !has_library() {
         return;
@@ -219,7 +236,7 @@ fn a_denied_model_is_refused_with_the_reason() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("approve-unknown-publishers"), "{refused:?}");
     // Nor does an approval help one that lies beside an attack.
-    Service::approve(&policy);
+    Service::approve(&policy, &sample());
     let bad = folder.path().join("bad");
     fs::create_dir(&bad).unwrap();
     fs::copy(sample(), bad.join("model.gguf")).unwrap();

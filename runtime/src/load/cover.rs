@@ -33,9 +33,12 @@ struct Listed {
 
 /// Every part must be covered by `approved`; or the model was imported, the
 /// files it was made of are covered, and its manifest lists every part. An
-/// `imported` digest says which manifest the import had.
+/// `imported` digest says which manifest the import had. A manifest need not be
+/// covered itself where all that it lists is: it says sizes and special tokens.
 pub fn check(parts: &[SealedPart], approved: &Approved, imported: Option<&Sha256>) -> Result<(), LoadError> {
-    let Some(stranger) = parts.iter().find(|p| !approved.covers(&p.sha256)) else { return Ok(()) };
+    let is_stranger = |p: &&SealedPart| !approved.covers(&p.sha256);
+    let others = || parts.iter().filter(|p| p.part.role != PartRole::Manifest);
+    let Some(stranger) = parts.iter().find(is_stranger) else { return Ok(()) };
     let model = || approved.model().to_owned();
     let not_approved = |part: &str, digest| LoadError::NotApproved { model: model(), part: part.to_owned(), digest };
     let wrong = |reason: String| LoadError::Import { model: model(), reason };
@@ -49,10 +52,11 @@ pub fn check(parts: &[SealedPart], approved: &Approved, imported: Option<&Sha256
     if manifest.source.parts.is_empty() {
         return Err(wrong("its manifest names no files that it was made of".to_owned()));
     }
-    if let Some(part) = manifest.source.parts.iter().find(|p| !approved.covers(&p.sha256)) {
+    let source = manifest.source.parts.iter().find(|p| !approved.covers(&p.sha256));
+    if let Some(part) = source.filter(|_| others().any(|p| is_stranger(&p)) || others().next().is_none()) {
         return Err(not_approved(&part.name, part.sha256));
     }
-    for part in parts.iter().filter(|p| p.part.role != PartRole::Manifest) {
+    for part in others() {
         let listed = manifest.files.iter().find(|f| f.name == part.part.name);
         if !listed.is_some_and(|f| f.sha256 == part.sha256 && f.size_bytes == part.part.size_bytes) {
             return Err(wrong(format!("`{}` is not as its manifest lists it", part.part.name)));

@@ -163,7 +163,8 @@ fn load(
         let sha256 = digest(&open.path)?;
         // What nobody inspected is not served; settings beside a graph are not needed.
         let known = manifest.is_some() || approved.covers(&sha256);
-        if known || matches!(role, PartRole::Graph | PartRole::Data | PartRole::Tokenizer | PartRole::Template) {
+        use PartRole::{Data, Graph, Manifest, Template, Tokenizer};
+        if known || matches!(role, Graph | Data | Manifest | Tokenizer | Template) {
             sources.push(PartSource { role, name: open.name, file: open.file, sha256 });
         }
     }
