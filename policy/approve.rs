@@ -7,7 +7,7 @@ use weighbridge_types::{Decision, Mode, Obligation, Sha256};
 
 use crate::Assessment;
 use crate::decide::{approval_end, decide};
-use crate::request::{Action, Context, Principal, Request, Resource};
+use crate::request::{Action, Context, PathClass, Principal, Request, Resource};
 use crate::set::PolicySet;
 
 /// Most files of one model.
@@ -129,7 +129,7 @@ pub enum NotApproved {
 }
 
 /// Decides whether `principal` may serve the model `name`, which consists of
-/// `files`, each with its name. Every one of them must be allowed, or its
+/// `files`, each with its path. Every one of them must be allowed, or its
 /// refusal not be enforced.
 ///
 /// # Errors
@@ -149,6 +149,7 @@ pub fn approve(
     let (mut policies, mut obligations) = (BTreeSet::new(), BTreeSet::new());
     let (mut mode, mut expires) = (Mode::Observe, None);
     for (file, assessment) in files {
+        let context = &Context { path_class: PathClass::of(file), ..context.clone() };
         let request = Request { principal, action: Action::Serve, resource: Resource::Model(assessment), context };
         let decision = decide(&request, set);
         if decision.refuses() {

@@ -38,10 +38,13 @@ pub fn run(options: &ScanOptions) -> Result<Outcome, Failure> {
     Ok(outcome(options, &report, stop.load(std::sync::atomic::Ordering::Relaxed)))
 }
 
-/// A scan of `path` with nothing but defaults.
-pub fn plain(path: &Path) -> Result<ScanConfig, Failure> {
+/// A scan of `path` with nothing but defaults, and what the policies in
+/// `policy` bring to judge by.
+pub fn plain(path: &Path, policy: Option<&Path>) -> Result<ScanConfig, Failure> {
     use clap::Parser;
-    let arguments = [OsStr::new("weighbridge"), OsStr::new("scan"), OsStr::new("--"), path.as_os_str()];
+    let mut arguments = vec![OsStr::new("weighbridge"), OsStr::new("scan")];
+    arguments.extend(policy.into_iter().flat_map(|folder| [OsStr::new("--policy"), folder.as_os_str()]));
+    arguments.extend([OsStr::new("--"), path.as_os_str()]);
     match Cli::try_parse_from(arguments).map(|cli| cli.command) {
         Ok(Command::Scan(options)) => config(&options),
         _ => Err(Failure::Usage(format!("`{}` cannot be scanned", path.display()))),

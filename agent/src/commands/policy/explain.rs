@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use weighbridge_policy::{Assessment, Explained, Explanation, Request, Resource};
+use weighbridge_policy::{Assessment, Context, Explained, Explanation, PathClass, Request, Resource};
 use weighbridge_types::Shown;
 
 use super::RequestOptions;
@@ -35,8 +35,9 @@ pub struct ExplainOptions {
 
 pub fn run(options: &ExplainOptions) -> Result<Outcome, Failure> {
     let set = decide::load(&options.dir)?;
-    let assessment = assess(&options.model)?;
+    let assessment = assess(&options.model, &options.dir)?;
     let (principal, context) = decide::request(&options.request);
+    let context = Context { path_class: PathClass::of(&options.model.to_string_lossy()), ..context };
     let request = Request {
         principal: &principal,
         action: options.request.action,
@@ -55,8 +56,9 @@ pub fn run(options: &ExplainOptions) -> Result<Outcome, Failure> {
     Ok(if explanation.decision.refuses() { Outcome::No } else { Outcome::Yes })
 }
 
-fn assess(path: &Path) -> Result<Assessment, Failure> {
-    let config = crate::commands::scan::plain(path)?;
+/// What the scanner says of `path`, by what `policy` brings to judge by.
+fn assess(path: &Path, policy: &Path) -> Result<Assessment, Failure> {
+    let config = crate::commands::scan::plain(path, Some(policy))?;
     let report = weighbridge_scanner::scan(&config, &|_| (), &AtomicBool::new(false))?;
     let [artifact] = report.artifacts.as_slice() else {
         let what = if report.artifacts.is_empty() { "is no model" } else { "holds several; name one of its files" };
