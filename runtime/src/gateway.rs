@@ -33,4 +33,8 @@ impl Models for Supervisor {
     fn stats(&self, model: &str) -> Option<Stats> {
         Self::find(self, model)?.stats()
     }
+
+    fn joules(&self) -> Option<f64> {
+        Self::joules(self)
+    }
 }

@@ -12,10 +12,12 @@
 //! Deliberately unknown here: HTTP, callers, how models are found.
 #![forbid(unsafe_code)]
 
+mod energy;
 mod gateway;
 mod load;
 mod supervisor;
 mod worker;
 
-pub use load::{LoadError, PartSource};
+pub use energy::Meter;
+pub use load::{LoadError, PartSource, available};
 pub use supervisor::{Handle, Options, Settings, Supervisor, Timing, WorkerCommand};

@@ -19,6 +19,7 @@ use weighbridge_types::Sha256;
 pub use handle::Handle;
 pub use settings::{Options, Settings, Timing, WorkerCommand};
 
+use crate::energy::Meter;
 use crate::load::{self, LoadError, Need, PartSource};
 use model::{Model, Phase};
 
@@ -34,6 +35,7 @@ pub struct Supervisor(Arc<Inner>);
 struct Inner {
     settings: Settings,
     models: Mutex<BTreeMap<String, Entry>>,
+    energy: Mutex<Meter>,
 }
 
 /// A name is taken while its model is being loaded.
@@ -64,7 +66,7 @@ impl Supervisor {
     /// Serves nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let inner = Arc::new(Inner { settings, models: Mutex::default() });
+        let inner = Arc::new(Inner { settings, models: Mutex::default(), energy: Mutex::new(Meter::start()) });
         let watched = Arc::downgrade(&inner);
         // Without this thread an approval that ended is noticed by whoever asks.
         let _ = thread::Builder::new().name("model-approvals".to_owned()).spawn(move || {
@@ -162,6 +164,13 @@ impl Supervisor {
         };
         let by_name = models.get(name).and_then(served);
         by_name.or_else(|| models.values().filter_map(served).find(|h| h.options().aliases.iter().any(|a| a == name)))
+    }
+
+    /// Energy that this machine's processors used since the start, joules;
+    /// `None` where no sensor tells.
+    #[must_use]
+    pub fn joules(&self) -> Option<f64> {
+        self.0.energy.lock().unwrap_or_else(PoisonError::into_inner).joules()
     }
 
     /// All models, those included that were stopped and not unloaded.
