@@ -70,6 +70,10 @@ pub enum Command {
     ///
     /// Each model runs in a confined process of its own. Exit codes: 1 policy refuses a model, 2 could not do its work.
     Serve(inference::ServeOptions),
+    /// Talk to a model that is served on this machine
+    Chat(inference::ChatOptions),
+    /// Measure a model, in the confined process that would serve it, and say what fits this machine
+    Bench(inference::BenchOptions),
     /// Say what this system lets us see and stop, and what it does not
     Doctor(DoctorOptions),
     /// The client protocols of the public conformance suites

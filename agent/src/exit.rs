@@ -80,12 +80,7 @@ pub fn report(result: Result<Outcome, Failure>) -> ExitCode {
     {
         return ExitCode::from(2);
     }
-    let mut message = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        message.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
+    let mut message = with_causes(&failure);
     if let Failure::Policy { problems, .. } = &failure {
         for problem in problems.iter().take(3) {
             message.push_str(&format!("\n  {}: {problem}", problem.file));
@@ -93,4 +88,15 @@ pub fn report(result: Result<Outcome, Failure>) -> ExitCode {
     }
     anstream::eprintln!("weighbridge: {message}");
     ExitCode::from(2)
+}
+
+/// What an error says, and what caused it.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

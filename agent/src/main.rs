@@ -37,6 +37,8 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Import(options) => commands::inference::import(&options),
         Command::Serve(options) => commands::inference::serve(&options),
+        Command::Chat(options) => commands::inference::chat(&options),
+        Command::Bench(options) => commands::inference::bench(&options),
         Command::ImportWorker => commands::inference::import_worker(),
         Command::ModelWorker(options) => commands::inference::model_worker(&options),
         Command::Gate => commands::daemon::gate(),

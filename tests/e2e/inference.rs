@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,11 +12,11 @@ use serde_json::{Value, json};
 use weighbridge_tests::{root, run, target_profile, weighbridge};
 
 /// A tiny model with random weights and a real vocabulary.
-fn sample() -> PathBuf {
+pub fn sample() -> PathBuf {
     root().join("runtime/import/tests/fixtures/models/qwen2/model.gguf")
 }
 
-fn has_library() -> bool {
+pub fn has_library() -> bool {
     let library = target_profile().parent().unwrap().join("onnxruntime/libonnxruntime.so");
     if !library.exists() {
         println!("skipped: {} is not there; `cargo xtask test` fetches it", library.display());
@@ -24,9 +25,9 @@ fn has_library() -> bool {
 }
 
 /// A service, ended with its test.
-struct Service {
+pub struct Service {
     process: Child,
-    port: u16,
+    pub port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -47,7 +48,7 @@ impl Service {
         fs::write(policy.join("data/approvals.yaml"), approval).unwrap();
     }
 
-    fn start(models: &[&Path]) -> Self {
+    pub fn start(models: &[&Path]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let policy = Self::policy(folder.path());
         Self::approve(&policy, models[0]);
@@ -112,6 +113,12 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Service {
+    fn stop(&mut self) {
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let started = Instant::now();
         while self.process.try_wait().is_ok_and(|s| s.is_none()) && started.elapsed() < Duration::from_secs(20) {
@@ -127,7 +134,7 @@ fn an_approved_model_is_imported_served_and_recorded() {
     if !has_library() {
         return;
     }
-    let service = Service::start(&[&sample()]);
+    let mut service = Service::start(&[&sample()]);
     let (status, models) = service.ask("GET", "/v1/models", None);
     assert_eq!(status, 200);
     let models: Value = serde_json::from_str(&models).unwrap();
@@ -145,9 +152,12 @@ fn an_approved_model_is_imported_served_and_recorded() {
     assert!(stream.contains("data: [DONE]"), "{stream}");
     let (status, _) = service.complete("another", &json!({}));
     assert_eq!(status, 404);
-    let record = fs::read_to_string(service.folder.path().join("record.jsonl")).unwrap();
+    let path = service.folder.path().join("record.jsonl");
+    service.stop();
+    let record = fs::read_to_string(&path).unwrap();
     let lines: Vec<Value> = record.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines.len(), 4, "{record}");
+    assert_eq!(path.metadata().unwrap().mode() & 0o077, 0, "it says who asked what");
     assert!(lines.iter().all(|l| l["allowed"] == true && l["answered_by"] == "local"), "{record}");
     assert!(!record.contains("[5,9,17]"), "what was said is nobody's business");
 }

@@ -22,4 +22,5 @@ mod readme;
 mod reports;
 mod signatures;
 mod stores;
+mod talk;
 mod workers;

@@ -33,5 +33,5 @@ pub use provenance::{
 pub use report::{Report, SCHEMA, ScanError, Summary, Tool};
 pub use rule::Rule;
 pub use severity::{Severity, SeverityParseError};
-pub use shown::Shown;
+pub use shown::{Shown, is_hidden};
 pub use verdict::Verdict;

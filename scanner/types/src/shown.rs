@@ -16,7 +16,8 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Control, bidirectional-format, zero-width and private-use-like characters.
-fn is_hidden(c: char) -> bool {
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -16,7 +16,7 @@ use weighbridge_import::{
 use weighbridge_platform::frames;
 use weighbridge_sandbox::{Layer, Limits, Profile};
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, with_causes};
 
 /// Largest message either way, bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -88,15 +88,7 @@ fn import(order: Order, files: Vec<File>, out: &mut Out) -> Result<(), String> {
         source.push(Part { name, input: Input::file(Bytes(file), length), sha256: None });
     }
     let options = Options { quantisation, long_context: order.long_context };
-    weighbridge_import::import(&source, out, &options).map(|_| ()).map_err(|e| {
-        let mut text = e.to_string();
-        let mut cause = std::error::Error::source(&e);
-        while let Some(e) = cause {
-            text.push_str(&format!(": {e}"));
-            cause = e.source();
-        }
-        text
-    })
+    weighbridge_import::import(&source, out, &options).map(|_| ()).map_err(|e| with_causes(&e))
 }
 
 struct Bytes(File);
