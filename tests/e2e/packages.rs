@@ -440,6 +440,7 @@ mod built {
     const FILES: &[(&str, &str)] = &[
         ("-rwxr-xr-x", "usr/bin/weighbridge"),
         ("-rwxr-xr-x", "usr/lib/weighbridge/setup"),
+        ("-rw-r--r--", "usr/lib/weighbridge/libonnxruntime.so"),
         ("-rw-r--r--", "usr/lib/systemd/system/weighbridge.service"),
         ("-rw-r--r--", "etc/weighbridge/weighbridge.toml"),
         ("-rw-r--r--", "usr/share/bash-completion/completions/weighbridge"),

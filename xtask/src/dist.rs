@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::licences;
 use crate::run::{self, Result};
 use crate::test::tool;
+use crate::{licences, onnxruntime};
 
 /// What makes the packages: package and program, version, what it makes.
 const DEB: (&str, &str, &str) = ("cargo-deb", "3.8.0", ".deb");
@@ -59,7 +59,19 @@ fn stage(binary: &Path) -> Result {
     run::run(&binary, &["policy", "check", &policy.display().to_string()])?;
     let third = folder.join("third-party.txt");
     fs::write(&third, licences::of("weighbridge")?).map_err(|e| format!("cannot write `{}`: {e}", third.display()))?;
-    compress(&[third])
+    compress(&[third])?;
+    library(&folder.join("onnxruntime"))
+}
+
+/// ONNX Runtime, with the notices that belong to it.
+fn library(to: &Path) -> Result {
+    let library = onnxruntime::library()?;
+    fresh(to)?;
+    let from = library.parent().unwrap_or(Path::new("."));
+    for name in ["libonnxruntime.so", "LICENSE", "ThirdPartyNotices.txt"] {
+        copy(&from.join(name), &to.join(name))?;
+    }
+    compress(&[to.join("LICENSE"), to.join("ThirdPartyNotices.txt")])
 }
 
 /// The time that files in the packages bear: that of the last commit, so that

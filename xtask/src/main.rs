@@ -9,12 +9,14 @@ mod demo;
 mod dist;
 mod fuzz;
 mod licences;
+mod minilm;
 mod onnxruntime;
 mod rules;
 mod run;
 mod schemas;
 mod test;
 mod venv;
+mod wheel;
 
 use std::process::ExitCode;
 

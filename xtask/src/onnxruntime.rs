@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
-
-use crate::run::{Result, run, target};
+use crate::run::{Result, target};
+use crate::wheel::{self, Wheel};
 
 /// Its version; the crate `ort` asks for this one or a later.
 pub const VERSION: &str = "1.31.1";
@@ -27,23 +26,13 @@ pub fn library() -> Result<PathBuf> {
         .iter()
         .find(|(name, _, _)| *name == machine)
         .ok_or_else(|| format!("no package of ONNX Runtime {VERSION} is pinned for {machine}; add its checksum"))?;
-    let _ = std::fs::remove_dir_all(&folder);
-    let shown = folder.display().to_string();
-    // Always the same file, whatever Python this is.
-    let kind = ["--python-version", "312", "--implementation", "cp", "--abi", "cp312", "--platform", platform];
-    let wanted = format!("onnxruntime=={VERSION}");
-    let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", &shown, &wanted];
-    run("python3", &[arguments.as_slice(), &kind].concat())?;
-    let package = folder.join(format!("onnxruntime-{VERSION}-cp312-cp312-{platform}.whl"));
-    let bytes = std::fs::read(&package).map_err(|e| format!("cannot read `{}`: {e}", package.display()))?;
-    let found: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    if found != *digest {
-        return Err(format!(
-            "`{}` has the digest {found}, expected {digest}: it is not what was pinned",
-            package.display()
-        ));
-    }
-    run("python3", &["-m", "zipfile", "--extract", &package.display().to_string(), &shown])?;
+    let wheel = Wheel {
+        package: &format!("onnxruntime=={VERSION}"),
+        file: &format!("onnxruntime-{VERSION}-cp312-cp312-{platform}.whl"),
+        sha256: digest,
+        platform: Some(platform),
+    };
+    wheel::unpack(&wheel, &folder)?;
     let inside = folder.join("onnxruntime").join(format!("capi/libonnxruntime.so.{VERSION}"));
     let moved = std::fs::rename(&inside, &library)
         .and_then(|()| std::fs::rename(folder.join("onnxruntime/LICENSE"), folder.join("LICENSE")))
@@ -51,8 +40,7 @@ pub fn library() -> Result<PathBuf> {
             std::fs::rename(folder.join("onnxruntime/ThirdPartyNotices.txt"), folder.join("ThirdPartyNotices.txt"))
         })
         .and_then(|()| std::fs::remove_dir_all(folder.join("onnxruntime")))
-        .and_then(|()| std::fs::remove_file(&package))
         .and_then(|()| std::fs::write(&stamp, VERSION));
-    moved.map_err(|e| format!("cannot unpack `{}`: {e}", package.display()))?;
+    moved.map_err(|e| format!("cannot unpack `{}`: {e}", library.display()))?;
     Ok(library)
 }

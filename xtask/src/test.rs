@@ -14,7 +14,7 @@ const CHECKERS: &[&str] = &[
 ];
 
 /// Python packages that make and convert models for the tests of lineage.
-const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
+pub const CONVERTERS: &[&str] = &["gguf==0.19.0", "numpy==2.4.6", "safetensors==0.8.0"];
 
 /// The reference implementation of OpenSSF Model Signing, with the package it
 /// forgets to declare, and what the tests' own Sigstore instance is made of.

@@ -1,11 +1,12 @@
-//! `steps LIBRARY MODEL [THREADS]`: tokens per second of bare steps of an
-//! imported model, without sampling or text.
+//! `steps LIBRARY MODEL THREADS PROMPT TOKENS STREAMS`: tokens per second of
+//! bare steps of an imported model, without sampling, text, process or sandbox.
+//! JSON on standard output.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "run by hand"
+    reason = "run by hand and by `cargo xtask bench inference`"
 )]
 
 use std::time::Instant;
@@ -14,28 +15,28 @@ use weighbridge_engine::{Batch, LanguageModel, Segment};
 use weighbridge_import::{GRAPH_FILE, MANIFEST_FILE, Manifest, WEIGHTS_FILE};
 use weighbridge_onnx::{File, Language, Library, Setting};
 
+/// Runs of each: the first warms up, the last counts.
+const ROUNDS: usize = 2;
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let folder = std::path::Path::new(&args[2]);
-    let threads = args.get(3).map_or(2, |t| t.parse().unwrap());
+    let [threads, prompt, written] = [3, 4, 5].map(|n: usize| args[n].parse::<usize>().unwrap());
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let manifest: Manifest = serde_json::from_slice(&read(MANIFEST_FILE)).unwrap();
     let data: &'static [u8] = Vec::leak(read(WEIGHTS_FILE));
     let library = Library::load(args[1].as_ref()).unwrap();
     let files = [File { name: WEIGHTS_FILE, bytes: data }];
     let setting = Setting { threads, cache_bytes: 1 << 30, context_length: Some(4096) };
-    println!("before {}", resident());
-    let started = Instant::now();
     let mut model = Language::open(&library, &manifest, &read(GRAPH_FILE), &files, setting).unwrap();
-    println!("open {:?}, {}", started.elapsed(), resident());
     let vocabulary = model.shape().vocabulary;
-    let (prompt, written) = (128_usize, 48_usize);
-    for batch in [1_usize, 4, 8] {
+    let mut lines = Vec::new();
+    for batch in args[6].split(',').map(|n| n.parse::<usize>().unwrap()) {
         let pages_each = u32::try_from((prompt + written).div_ceil(32)).unwrap();
         let pages: Vec<Vec<u32>> =
             (0..batch as u32).map(|b| (b * pages_each..(b + 1) * pages_each).collect()).collect();
-        let (mut best_in, mut best_out) = (0.0_f64, 0.0_f64);
-        for _ in 0..4 {
+        let (mut prefill, mut decode) = (0.0_f64, 0.0_f64);
+        for _ in 0..ROUNDS {
             let mut last = vec![0_u32; batch];
             let started = Instant::now();
             for b in 0..batch {
@@ -55,19 +56,14 @@ fn main() {
                 last = logits.chunks(vocabulary).map(greatest).collect();
             }
             let rate = |tokens: usize, time: std::time::Duration| tokens as f64 / time.as_secs_f64();
-            best_in = best_in.max(rate(batch * prompt, middle - started));
-            best_out = best_out.max(rate(batch * written, middle.elapsed()));
+            prefill = rate(batch * prompt, middle - started);
+            decode = rate(batch * written, middle.elapsed());
         }
-        println!("{batch} streams: prefill {best_in:.0}, decode {best_out:.1} tokens/s; {}", resident());
+        lines.push(format!("{{\"streams\":{batch},\"prefill\":{prefill:.1},\"decode\":{decode:.1}}}"));
     }
+    println!("[{}]", lines.join(","));
 }
 
 fn greatest(row: &[f32]) -> u32 {
     weighbridge_kernels::argmax(weighbridge_kernels::Isa::detect(), row).unwrap() as u32
-}
-
-fn resident() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let lines = status.lines().filter(|l| l.starts_with("Rss") || l.starts_with("VmHWM"));
-    lines.map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("; ")
 }

@@ -124,7 +124,7 @@ fn write_model(path: &Path) -> Result {
     file.flush().map_err(failure)
 }
 
-fn bare_digest(path: &Path) -> Result<Duration> {
+pub fn bare_digest(path: &Path) -> Result<Duration> {
     use std::io::Read;
     let started = Instant::now();
     let mut file = fs::File::open(path).map_err(|e| e.to_string())?;

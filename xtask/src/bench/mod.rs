@@ -2,6 +2,7 @@
 
 mod agent;
 mod files;
+mod inference;
 mod measure;
 mod policy;
 mod provenance;
@@ -25,6 +26,8 @@ enum What {
     Provenance(provenance::Options),
     /// The daemon: opens under the gate, sweeps, new models, and doing nothing
     Agent(agent::Options),
+    /// The inference service beside llama.cpp and sentence-transformers
+    Inference(inference::Options),
     /// Decisions, loading and replay of policies
     Policy,
 }
@@ -34,6 +37,7 @@ pub fn run(options: &Options) -> Result {
         What::Scan(options) => scan::run(options),
         What::Provenance(options) => provenance::run(options),
         What::Agent(options) => agent::run(options),
+        What::Inference(options) => inference::run(options),
         What::Policy => policy::run(),
     }
 }
