@@ -3,13 +3,15 @@
 //! logits come from `runtime/import/tests/fixtures`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use std::collections::BTreeMap;
-use std::io;
+mod common;
+
 use std::path::PathBuf;
 
 use weighbridge_engine::{Batch, LanguageModel, Segment};
-use weighbridge_import::{GRAPH_FILE, Input, Manifest, Options, Quantisation, Sink, Source, WEIGHTS_FILE, import};
-use weighbridge_onnx::{File, Language, Library, Setting};
+use weighbridge_import::{GRAPH_FILE, Input, Options, Quantisation, Source, WEIGHTS_FILE, import};
+use weighbridge_onnx::{File, Language, Setting};
+
+use common::{Memory, library, open};
 
 const SAMPLES: &[&str] =
     &["llama_16", "mistral", "qwen2", "qwen2_yarn", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "phi3_long"];
@@ -20,28 +22,6 @@ const TOLERANCE: f32 = 1.5e-2;
 
 const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[{"id":1,"content":"<s>"},{"id":2,"content":"</s>"}],
     "model":{"type":"BPE","vocab":{"<s>":1,"</s>":2},"merges":[]}}"#;
-
-#[derive(Default)]
-struct Memory(BTreeMap<&'static str, Vec<u8>>);
-
-impl Sink for Memory {
-    fn append(&mut self, file: &'static str, bytes: &[u8]) -> io::Result<()> {
-        self.0.entry(file).or_default().extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-/// What `cargo xtask test` fetches.
-fn library() -> Option<Library> {
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).unwrap();
-    let path = target.join("onnxruntime/libonnxruntime.so");
-    if !path.exists() {
-        println!("skipped: {} is not there; `cargo xtask test` fetches it", path.display());
-        return None;
-    }
-    Some(Library::load(&path).unwrap())
-}
 
 fn read(sample: &str, file: &str) -> Vec<u8> {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../import/tests/fixtures/models");
@@ -54,16 +34,6 @@ fn prompt(sample: &str) -> Vec<u32> {
 
 fn expected(sample: &str) -> Vec<f32> {
     read(sample, "logits.f32").as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
-}
-
-fn open(library: &Library, files: &[(&str, Vec<u8>)], options: &Options) -> Language {
-    let source = files.iter().fold(Source::new(), |s, (name, bytes)| s.with(*name, Input::bytes(bytes.clone())));
-    let mut made = Memory::default();
-    let manifest: Manifest = import(&source, &mut made, options).unwrap();
-    let weights: &'static [u8] = Vec::leak(made.0.remove(WEIGHTS_FILE).unwrap());
-    let files = [File { name: WEIGHTS_FILE, bytes: weights }];
-    let setting = Setting { threads: 2, cache_bytes: 8 << 20, context_length: None };
-    Language::open(library, &manifest, &made.0[GRAPH_FILE], &files, setting).unwrap()
 }
 
 fn folder(sample: &str) -> Vec<(&'static str, Vec<u8>)> {
