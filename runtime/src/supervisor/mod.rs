@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
 
 use jiff::Timestamp;
 use weighbridge_inference_wire::{Open, PartRole, VERSION};
@@ -37,6 +38,8 @@ struct Inner {
 }
 
 /// A name is taken while its model is being loaded.
+    /// Makes numbers of callers that tell nothing of them.
+    scopes: RandomState,
 enum Entry {
     Reserved(Need),
     Served(Arc<Model>),
@@ -64,7 +67,7 @@ impl Supervisor {
     /// Serves nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let inner = Arc::new(Inner { settings, models: Mutex::default() });
+        let inner = Arc::new(Inner { settings, scopes: RandomState::new(), models: Mutex::default() });
         let watched = Arc::downgrade(&inner);
         // Without this thread an approval that ended is noticed by whoever asks.
         let _ = thread::Builder::new().name("model-approvals".to_owned()).spawn(move || {
@@ -159,6 +162,40 @@ impl Supervisor {
         let served = |entry: &Entry| match entry {
             Entry::Served(model) => Some(Handle::of(Arc::clone(model))),
             Entry::Reserved(_) => None,
+    /// From now on, whoever takes `model` back ends it.
+    fn attach(&self, model: &Arc<Model>) -> Result<(), LoadError> {
+        match self.0.lock().get_mut(model.name()) {
+            Some(Entry::Reserved(reservation)) => reservation.attach(model),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes on serving a model by `approved`, which ends later or sooner than
+    /// what it was loaded by.
+    ///
+    /// # Errors
+    /// [`LoadError::Expired`], [`LoadError::NotServed`], or
+    /// [`LoadError::OtherFiles`] if it is not for the files that are served.
+    pub fn renew(&self, approved: Approved) -> Result<(), LoadError> {
+        let name = approved.model().to_owned();
+        if let Some(at) = approved.expires().filter(|at| *at <= Timestamp::now()) {
+            return Err(LoadError::Expired { model: name, at });
+        }
+        let mut models = self.0.lock();
+        let renewed = match models.get_mut(&name) {
+            Some(Entry::Served(model)) if !model.is_stopped() => model.renew(approved),
+            Some(Entry::Reserved(reservation)) => reservation.renew(approved),
+            _ => return Err(LoadError::NotServed(name)),
+        };
+        if renewed { Ok(()) } else { Err(LoadError::OtherFiles(name)) }
+    }
+
+    /// The number under which beginnings of the texts of `caller` are found
+    /// again ([`weighbridge_inference_wire::Generate::scope`]).
+    pub(crate) fn scope(&self, caller: &str) -> u64 {
+        self.0.scopes.hash_one(caller)
+    }
+
         };
         let by_name = models.get(name).and_then(served);
         by_name.or_else(|| models.values().filter_map(served).find(|h| h.options().aliases.iter().any(|a| a == name)))

@@ -184,4 +184,5 @@ mod tests {
         assert_eq!((routes.tell(id, text()), routes.tell(id, text())), (Told::Fine, Told::Unwanted));
         assert_eq!(routes.count(), 0);
     }
+            scope: 0,
 }

@@ -146,6 +146,7 @@ impl ChatRequest {
             constraint: Format::constraint(self.format)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         })
     }
 }

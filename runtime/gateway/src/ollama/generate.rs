@@ -95,6 +95,7 @@ impl GenerateRequest {
             constraint: Format::constraint(self.format)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         })
     }
 }

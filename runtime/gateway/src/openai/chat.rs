@@ -160,6 +160,7 @@ impl ChatRequest {
             constraint: ResponseFormat::constraint(self.response_format)?,
             logprobs: logprobs.then(|| top.unwrap_or(0)),
             ignore_end: false,
+            scope: 0,
         };
         let wanted = Wanted {
             model: self.model,

@@ -206,6 +206,7 @@ impl CompletionRequest {
         Ok((prompts.into_iter().map(one).collect(), n, wanted))
     }
 }
+            scope: 0,
 
 /// Continues text. With `stream`, chunks come as server-sent events.
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", request_body = CompletionRequest, responses(

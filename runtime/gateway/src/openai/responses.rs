@@ -199,6 +199,7 @@ impl ResponsesRequest {
             constraint: TextOptions::constraint(self.text)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         };
         Ok((generate, body))
     }
