@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use weighbridge_gateway::{Events, Work, events};
 use weighbridge_inference_wire::{
-    FRAME_BYTES_MAX, Facts, Failure, FailureKind, FromWorker, Load, Open, RequestId, Stats, ToWorker,
+    FRAME_BYTES_MAX, Facts, Failure, FailureKind, FromWorker, Load, Open, Stats, ToWorker,
 };
 use weighbridge_platform::frames;
 
@@ -129,10 +129,7 @@ impl Connection {
             Err(is_gone) => {
                 self.outgoing_bytes.fetch_sub(bytes, Ordering::AcqRel);
                 self.routes.forget(id);
-                Err(match error {
-                    TrySendError::Full(_) => busy(),
-                    TrySendError::Disconnected(_) => gone(),
-                })
+                Err(if is_gone { gone() } else { busy() })
             }
         }
     }
@@ -175,6 +172,9 @@ impl Connection {
             (Some(failure), _) => End::Refused(failure),
             (None, Some(verdict)) => End::Died(verdict),
             (None, None) => End::Died(format!("it ended by itself ({obituary})")),
+        }
+    }
+
     /// How the process ended. What it said last may hold words of those whom
     /// it worked for: it is for whoever keeps this service, not for callers.
     fn bury(&self) -> String {
@@ -188,9 +188,6 @@ impl Connection {
             );
         }
         obituary.status
-    }
-
-        }
     }
 
     /// Ends all requests in flight with `failure`.
@@ -214,10 +211,6 @@ impl Connection {
             let illegal = match message {
                 FromWorker::Event { id, event } => match self.routes.tell(id, event) {
                     Told::Fine => None,
-                    Told::Unwanted => {
-                        self.cancel(id);
-                        None
-                    }
                     Told::Illegal(why) => Some(why),
                 },
                 FromWorker::Stats(stats) => {
@@ -261,13 +254,7 @@ impl Connection {
         (pulse.heard, pulse.stats) = (now, stats);
     }
 
-    fn cancel(&self, id: RequestId) {
-        // If the queue is full of requests, its events find nobody and it is
-        // cancelled then.
-        let _ = self.outgoing.try_send(ToWorker::Cancel { id });
-    }
-
-    fn speak(&self, waiting: &Receiver<ToWorker>, silence_max: Duration) {
+    fn speak(&self, waiting: &Receiver<(ToWorker, usize)>, silence_max: Duration) {
         let (mut ticked, mut pinged) = (Instant::now(), Instant::now());
         while !self.over.load(Ordering::Acquire) {
             match waiting.recv_timeout(TICK) {
@@ -315,6 +302,19 @@ impl Connection {
             Ok(()) => {}
             // Nothing of it was written.
             Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
+                if let Some(id) = request {
+                    let message = format!("the request is larger than {} MiB; send less", FRAME_BYTES_MAX >> 20);
+                    self.routes.fail(id, Failure { kind: FailureKind::Invalid, message, field: None });
+                }
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                self.end("it did not take what it was sent");
+            }
+            // It is gone; whoever listens notices.
+            Err(_) => {}
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -348,18 +348,5 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert!(told.contains("exit status: 3") && !told.contains("hunter2"), "{told}");
-    }
-}
-                if let Some(id) = request {
-                    let message = format!("the request is larger than {} MiB; send less", FRAME_BYTES_MAX >> 20);
-                    self.routes.fail(id, Failure { kind: FailureKind::Invalid, message, field: None });
-                }
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                self.end("it did not take what it was sent");
-            }
-            // It is gone; whoever listens notices.
-            Err(_) => {}
-        }
     }
 }
