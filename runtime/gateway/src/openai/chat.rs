@@ -181,7 +181,7 @@ impl ChatRequest {
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ChatRequest>) -> Result {
     const PATH: &str = "/v1/chat/completions";
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, PATH)?;
+    let mut ticket = app.open(&visit, &request.model, PATH, asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/chat/completions", &asked.bytes).await;
     }

@@ -215,7 +215,7 @@ impl CompletionRequest {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<CompletionRequest>) -> Result {
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, "/v1/completions")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/completions", asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/completions", &asked.bytes).await;
     }

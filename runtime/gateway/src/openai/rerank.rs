@@ -81,7 +81,7 @@ pub(crate) struct RerankUsage {
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<RerankRequest>) -> Result {
     let request = asked.value;
     drop(asked.bytes);
-    let mut ticket = app.open(&visit, &request.model, "/v1/rerank")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/rerank", asked.room)?;
     let count = request.documents.len();
     let fits = match count {
         1..=DOCUMENTS_MAX => super::sampling::count("top_n", request.top_n, 1, super::sampling::MOST).map(|_| ()),

@@ -256,7 +256,7 @@ pub(super) fn function_call(id: &str, call: wire::Call, status: &'static str) ->
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ResponsesRequest>) -> Result {
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, "/v1/responses")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/responses", asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/responses", &asked.bytes).await;
     }
