@@ -37,6 +37,9 @@ pub struct Config {
     /// Finds out which program calls, not only which user; costs a look at
     /// every process for each connection.
     pub identify_process: bool,
+    /// Lets those in whom neither the system nor a token names: they are
+    /// `workload:anonymous` to policies, and share one quota.
+    pub anonymous: bool,
     /// By user name, `service-account:NAME`, or `*` for everyone else.
     pub quotas: BTreeMap<String, Quota>,
     /// Class of data of requests that do not say.
