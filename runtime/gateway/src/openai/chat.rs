@@ -39,7 +39,7 @@ pub(crate) struct ChatRequest {
     pub stream_options: Option<StreamOptions>,
     /// Functions the model may call.
     #[serde(default)]
-    #[schema(max_items = 256)]
+    #[schema(max_items = 128)]
     pub tools: Option<Vec<Tool>>,
     #[serde(default)]
     pub tool_choice: Option<ToolChoice>,

@@ -71,7 +71,7 @@ pub(crate) struct CompletionRequest {
 
 /// A text, several, tokens, or several lists of them.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text, a list of texts, a list of tokens or a list of such lists")]
 pub(crate) enum TextOrTokens {
     Text(String),
     Texts(Vec<String>),
@@ -206,6 +206,7 @@ impl CompletionRequest {
             constraint,
             logprobs,
             ignore_end: false,
+            scope: 0,
         };
         let one = |prompt| Work::Generate(Box::new(Generate { prompt, ..generate.clone() }));
         let wanted = Wanted {
@@ -217,7 +218,6 @@ impl CompletionRequest {
         Ok((prompts.into_iter().map(one).collect(), n, wanted))
     }
 }
-            scope: 0,
 
 /// Continues text. With `stream`, chunks come as server-sent events.
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", request_body = CompletionRequest, responses(
