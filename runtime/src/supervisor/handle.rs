@@ -17,10 +17,6 @@ impl Handle {
         Self(model)
     }
 
-    pub(super) fn model(&self) -> &Model {
-        &self.0
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
