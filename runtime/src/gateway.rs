@@ -18,10 +18,10 @@ impl Models for Supervisor {
         Self::find(self, name).map(|handle| Arc::new(handle.info()))
     }
 
-    fn submit(&self, model: &ModelInfo, work: Work, _caller: &Caller) -> BoxFuture<'static, Result<Events, Refusal>> {
+    fn submit(&self, model: &ModelInfo, work: Work, caller: &Caller) -> BoxFuture<'static, Result<Events, Refusal>> {
         // Nothing waits here: the request goes into a queue or is refused.
         let submitted = match Self::find(self, &model.id) {
-            Some(handle) => handle.submit(work),
+            Some(handle) => handle.submit(scoped(work, self.scope(&caller.shown()))),
             None => {
                 let message = format!("`{}` is not served any more; see the list of models", model.id);
                 Err(Refusal { failure: Failure { kind: FailureKind::Gone, message, field: None }, retry_after: None })
@@ -37,4 +37,12 @@ impl Models for Supervisor {
     fn joules(&self) -> Option<f64> {
         Self::joules(self)
     }
+}
+
+/// Beginnings of texts are found again by the same caller alone.
+fn scoped(mut work: Work, scope: u64) -> Work {
+    if let Work::Generate(generate) = &mut work {
+        generate.scope = scope;
+    }
+    work
 }

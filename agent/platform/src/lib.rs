@@ -7,6 +7,8 @@
 //! Deliberately unknown here: models, policy.
 
 #[cfg(target_os = "linux")]
+pub mod descriptors;
+#[cfg(target_os = "linux")]
 pub mod fanotify;
 pub mod file;
 pub mod frames;

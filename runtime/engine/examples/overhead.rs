@@ -96,6 +96,7 @@ fn overhead(
                 constraint: constraint.clone(),
                 logprobs: None,
                 ignore_end: true,
+                scope: 0,
             },
         );
     }

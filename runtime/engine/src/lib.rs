@@ -9,7 +9,8 @@
 //! Each is bounded before memory is reserved for it and ends in a
 //! [`weighbridge_inference_wire::Failure`] that says what to change. One
 //! request never sees another's keys and values: pages are shared by equal
-//! tokens, compared token by token.
+//! tokens, compared token by token, and within one scope alone, so that time
+//! and `cached_tokens` tell nobody what others asked.
 //!
 //! Deliberately unknown here: files, sockets, ONNX, callers, policy.
 #![forbid(unsafe_code)]

@@ -3,16 +3,19 @@
 //! A full page is known by the page before it and its own tokens. The index
 //! compares both in full, so no choice of tokens can reach pages that other
 //! tokens filled; a hash only finds the place to compare.
+//!
+//! Every chain of pages begins in a scope, and none leads from one scope to
+//! another: how fast a text is read tells nobody what another asked.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// A beginning that some cached page ends. Never used twice.
+/// A beginning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Node(u64);
-
-impl Node {
-    /// Before the first token.
-    pub const ROOT: Self = Self(0);
+pub enum Node {
+    /// Before the first token, in that scope.
+    Root(u64),
+    /// What some cached page ends. Never used twice.
+    After(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -130,14 +133,14 @@ impl PagePool {
     /// and the beginning it ends.
     pub fn index(&mut self, number: u32, before: Node, tokens: &[u32]) -> (u32, Node) {
         if !self.shares || tokens.len() != self.page_tokens {
-            return (number, Node::ROOT);
+            return (number, before);
         }
         if let Some((other, node)) = self.find(before, tokens) {
             self.release(&[number]);
             return (other, node);
         }
         self.nodes += 1;
-        let node = Node(self.nodes);
+        let node = Node::After(self.nodes);
         let key = Key { before, tokens: tokens.into() };
         if let Some(page) = self.pages.get_mut(number as usize) {
             page.held = Some((node, key.clone()));
@@ -180,25 +183,27 @@ impl PagePool {
 mod tests {
     use super::*;
 
+    const ROOT: Node = Node::Root(0);
+
     #[test]
     fn finds_pages_by_tokens_and_what_came_before() {
         let mut pool = PagePool::new(4, 2, true);
         let a = pool.take().unwrap();
-        let (_, first) = pool.index(a, Node::ROOT, &[1, 2]);
+        let (_, first) = pool.index(a, ROOT, &[1, 2]);
         let b = pool.take().unwrap();
         let (_, second) = pool.index(b, first, &[1, 2]);
-        assert_eq!(pool.find(Node::ROOT, &[1, 2]), Some((a, first)));
+        assert_eq!(pool.find(ROOT, &[1, 2]), Some((a, first)));
         assert_eq!(pool.find(first, &[1, 2]), Some((b, second)));
         assert_eq!(pool.find(second, &[1, 2]), None);
-        assert_eq!(pool.find(Node::ROOT, &[2, 1]), None);
+        assert_eq!(pool.find(ROOT, &[2, 1]), None);
     }
 
     #[test]
     fn same_tokens_end_in_one_page() {
         let mut pool = PagePool::new(4, 2, true);
         let (a, b) = (pool.take().unwrap(), pool.take().unwrap());
-        let (_, node) = pool.index(a, Node::ROOT, &[1, 2]);
-        assert_eq!(pool.index(b, Node::ROOT, &[1, 2]), (a, node));
+        let (_, node) = pool.index(a, ROOT, &[1, 2]);
+        assert_eq!(pool.index(b, ROOT, &[1, 2]), (a, node));
         assert_eq!(pool.used(), 1);
         pool.release(&[a]);
         assert_eq!(pool.used(), 1, "two sequences used it");
@@ -210,7 +215,7 @@ mod tests {
     fn evicts_the_longest_idle_and_ends_before_beginnings() {
         let mut pool = PagePool::new(3, 1, true);
         let pages: Vec<u32> = (0..3).map(|_| pool.take().unwrap()).collect();
-        let (_, first) = pool.index(pages[0], Node::ROOT, &[1]);
+        let (_, first) = pool.index(pages[0], ROOT, &[1]);
         let (_, second) = pool.index(pages[1], first, &[2]);
         pool.index(pages[2], second, &[3]);
         assert_eq!(pool.take(), None);
@@ -218,7 +223,7 @@ mod tests {
         assert_eq!(pool.available(), 3);
         assert_eq!(pool.take(), Some(pages[2]));
         assert_eq!(pool.find(second, &[3]), None);
-        assert!(pool.find(Node::ROOT, &[1]).is_some());
+        assert!(pool.find(ROOT, &[1]).is_some());
         assert_eq!(pool.take(), Some(pages[1]));
         assert_eq!(pool.take(), None, "the page in use stays");
     }
@@ -227,21 +232,34 @@ mod tests {
     fn a_node_of_an_evicted_page_finds_nothing_later() {
         let mut pool = PagePool::new(2, 1, true);
         let a = pool.take().unwrap();
-        let (_, old) = pool.index(a, Node::ROOT, &[1]);
+        let (_, old) = pool.index(a, ROOT, &[1]);
         pool.release(&[a]);
         let (x, y) = (pool.take().unwrap(), pool.take().unwrap());
-        let (_, new) = pool.index(x, Node::ROOT, &[1]);
+        let (_, new) = pool.index(x, ROOT, &[1]);
         assert_ne!(old, new);
         pool.index(y, new, &[2]);
         assert_eq!(pool.find(old, &[2]), None);
     }
 
     #[test]
+    fn one_scope_finds_nothing_of_another() {
+        let mut pool = PagePool::new(4, 2, true);
+        let (a, b) = (pool.take().unwrap(), pool.take().unwrap());
+        let (_, mine) = pool.index(a, Node::Root(7), &[1, 2]);
+        assert_eq!(pool.find(Node::Root(8), &[1, 2]), None);
+        let (page, theirs) = pool.index(b, Node::Root(8), &[1, 2]);
+        assert_eq!(page, b, "their page is their own, whatever it holds");
+        assert_ne!(mine, theirs);
+        assert_eq!(pool.find(Node::Root(7), &[1, 2]), Some((a, mine)));
+        assert_eq!(pool.find(theirs, &[3, 4]), None);
+    }
+
+    #[test]
     fn without_sharing_nothing_is_found() {
         let mut pool = PagePool::new(2, 1, false);
         let a = pool.take().unwrap();
-        pool.index(a, Node::ROOT, &[1]);
-        assert_eq!(pool.find(Node::ROOT, &[1]), None);
+        pool.index(a, ROOT, &[1]);
+        assert_eq!(pool.find(ROOT, &[1]), None);
         pool.release(&[a]);
         assert_eq!((pool.used(), pool.cached()), (0, 0));
     }

@@ -44,6 +44,7 @@ pub struct Prepared {
     pub(crate) choices: Vec<Choice>,
     pub(crate) logprobs: Option<usize>,
     pub(crate) ignores_end: bool,
+    pub(crate) scope: u64,
 }
 
 /// What one answer needs of its own.
@@ -141,6 +142,7 @@ impl Prepare {
             choices,
             logprobs: request.logprobs.map(|count| count as usize),
             ignores_end: request.ignore_end,
+            scope: request.scope,
         })
     }
 

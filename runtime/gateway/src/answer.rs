@@ -45,7 +45,7 @@ impl Answer {
     /// refused with a status rather than in a stream.
     pub async fn begin(&mut self) -> Result<()> {
         match self.next().await {
-            Some(Event::Failed { failure }) => Err(failure.into()),
+            Some(Event::Failed { failure }) => Err(self.ticket.problem(failure)),
             event => {
                 self.peeked = event;
                 Ok(())
@@ -69,6 +69,10 @@ impl Answer {
             Err(failure) => Event::Failed { failure },
         };
         self.ticket.see(&event);
+        let event = match event {
+            end @ (Event::Done { .. } | Event::Failed { .. }) => end,
+            more => self.ticket.spent().map_or(more, |failure| Event::Failed { failure }),
+        };
         match &event {
             Event::Done { usage } => {
                 self.ticket.done(usage);
@@ -144,7 +148,7 @@ impl Answer {
                     }
                 }
                 Event::Done { usage } => return Ok((all, usage)),
-                Event::Failed { failure } => return Err(failure.into()),
+                Event::Failed { failure } => return Err(self.ticket.problem(failure)),
                 _ => return Err(self.ticket.refuse(unasked())),
             }
             if kept > most {
@@ -159,13 +163,13 @@ impl Answer {
     /// The one event that a request other than for text is answered with.
     pub async fn single(&mut self) -> Result<(Event, Usage)> {
         let first = match self.next().await {
-            Some(Event::Failed { failure }) => return Err(failure.into()),
+            Some(Event::Failed { failure }) => return Err(self.ticket.problem(failure)),
             Some(event) => event,
             None => return Err(gone().into()),
         };
         match self.next().await {
             Some(Event::Done { usage }) => Ok((first, usage)),
-            Some(Event::Failed { failure }) => Err(failure.into()),
+            Some(Event::Failed { failure }) => Err(self.ticket.problem(failure)),
             _ => Err(self.ticket.refuse(unasked())),
         }
     }

@@ -8,7 +8,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 
 use crate::authority::Authority;
-use crate::body::Room;
 use crate::config::{Config, ConfigError};
 use crate::door;
 use crate::identity::Tokens;
@@ -17,8 +16,9 @@ use crate::models::Models;
 use crate::problem::{Problem, Result};
 use crate::quota::Quotas;
 use crate::record::Record;
+use crate::room::Room;
 use crate::upstream::Upstream;
-use crate::{kserve, ollama, openai, status};
+use crate::{body, kserve, ollama, openai, status};
 
 /// Everything a request needs.
 pub(crate) struct Inner {
@@ -59,7 +59,7 @@ impl App {
         Ok(Self(Arc::new(Inner {
             quotas: Quotas::new(config.quotas.clone()),
             metrics: Metrics::default(),
-            room: Room::new(&config.limits),
+            room: body::room(&config.limits),
             config,
             models,
             authority,

@@ -1,6 +1,7 @@
 //! Reads bodies: so many bytes, in so much time, nested so deep.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
@@ -9,52 +10,53 @@ use http_body_util::BodyExt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::app::Inner;
 use crate::config::Limits;
+use crate::door::Visit;
 use crate::problem::{Dialect, Problem, Result};
+use crate::room::{Full, Hold, Room};
 
-/// Unit of the budget of all bodies, bytes.
-const UNIT: usize = 4096;
-
-/// Room for all bodies that are being read or kept until they are parsed.
-#[derive(Debug, Clone)]
-pub(crate) struct Room(Arc<Semaphore>);
+/// Larger bodies are parsed where they hold up nobody, bytes.
+const PARSED_ASIDE_BYTES: usize = 256 << 10;
 
 /// A body, and the room it takes.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    pub room: Hold,
 }
 
-impl Room {
-    pub fn new(limits: &Limits) -> Self {
-        Self(Arc::new(Semaphore::new((limits.bodies_bytes_max / UNIT).min(Semaphore::MAX_PERMITS))))
-    }
+/// Room for all bodies, until the requests they are of have ended. One caller
+/// has a quarter of it, or as much as one body may take.
+pub(crate) fn room(limits: &Limits) -> Room {
+    Room::new(limits.bodies_bytes_max, (limits.bodies_bytes_max / 4).max(limits.body_bytes_max))
+}
 
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        self.0.clone().try_acquire_many_owned(units).map_err(|_| Problem {
-            retry_after: Some(std::time::Duration::from_secs(1)),
-            ..Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "too many large requests are being read; try again in a second",
-            )
-        })
+fn no_room(full: Full) -> Problem {
+    let second = Duration::from_secs(1);
+    match full {
+        Full::One => {
+            let message = "your requests on their way are as large together as those of one caller may be; wait for one to end, or send less";
+            Problem::limited(message, second)
+        }
+        Full::All => {
+            let message = "too many large requests are on their way; try again in a second";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+            Problem { retry_after: Some(second), ..problem }
+        }
     }
 }
 
-/// A JSON body and its text, read within the limits.
+/// A JSON body and its text, read within the limits, and the room they take.
 pub(crate) struct Asked<T> {
     pub value: T,
     pub bytes: Bytes,
+    pub room: Hold,
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<Inner>> for Asked<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Inner>> for Asked<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<Inner>) -> Result<Self> {
@@ -64,13 +66,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Inner>> for Asked<T> {
         }
         let (parts, body) = request.into_parts();
         let limits = &app.config.limits;
-        let read = read(body, &parts.headers, limits, &app.room).await?;
-        Ok(Self { value: json(&read.bytes, limits)?, bytes: read.bytes })
+        let who = parts.extensions.get::<Visit>().map(|visit| visit.caller.shown()).unwrap_or_default();
+        let Read { bytes, room } = read(body, &parts.headers, limits, app.room.hold(&who)).await?;
+        Ok(Self { value: parse(&bytes, limits).await?, bytes, room })
     }
 }
 
 /// Reads `body` to its end.
-pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limits: &Limits, room: &Room) -> Result<Read> {
+pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limits: &Limits, mut room: Hold) -> Result<Read> {
+    plain(headers)?;
     let most = limits.body_bytes_max;
     let too_large = || {
         let message = format!("the body is larger than {most} bytes; send less, or raise `body_bytes_max`");
@@ -86,7 +90,6 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limits: &Limits, r
     let until = Instant::now() + limits.body();
     let mut parts: Vec<Bytes> = Vec::new();
     let mut length = 0_usize;
-    let mut taken: Option<OwnedSemaphorePermit> = None;
     loop {
         let next = timeout_at(until, timeout(limits.body_idle(), body.frame())).await.map_err(slow)?.map_err(slow)?;
         let Some(frame) = next else { break };
@@ -96,11 +99,7 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limits: &Limits, r
         if length > most {
             return Err(too_large());
         }
-        let permit = room.take(data.len())?;
-        match &mut taken {
-            Some(all) => all.merge(permit),
-            None => taken = Some(permit),
-        }
+        room.grow(data.len()).map_err(no_room)?;
         parts.push(data);
     }
     let bytes = match parts.as_slice() {
@@ -108,7 +107,20 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limits: &Limits, r
         [one] => one.clone(),
         many => many.concat().into(),
     };
-    Ok(Read { bytes, _room: taken })
+    Ok(Read { bytes, room })
+}
+
+/// What is compressed would have to be measured before it is unpacked.
+fn plain(headers: &HeaderMap) -> Result<()> {
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let coding = value.to_str().unwrap_or("?");
+        if !coding.trim().eq_ignore_ascii_case("identity") {
+            let shown: String = coding.chars().take(64).collect();
+            let message = format!("the body is compressed (`{}`); send it as it is", shown.escape_debug());
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message));
+        }
+    }
+    Ok(())
 }
 
 /// A JSON body must say that it is one: a page in a browser can send others
@@ -149,6 +161,16 @@ where
     }
 
     deserializer.deserialize_any(Map(std::marker::PhantomData))
+}
+
+/// `bytes` as a `T`; those that take long are read on another thread.
+pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: &Bytes, limits: &Limits) -> Result<T> {
+    if bytes.len() <= PARSED_ASIDE_BYTES {
+        return json(bytes, limits);
+    }
+    let (bytes, limits) = (bytes.clone(), limits.clone());
+    let parsed = tokio::task::spawn_blocking(move || json(&bytes, &limits)).await;
+    parsed.unwrap_or_else(|_| Err(Problem::internal("the body could not be read; send it again")))
 }
 
 /// `bytes` as a `T`.

@@ -37,6 +37,9 @@ pub struct Config {
     /// Finds out which program calls, not only which user; costs a look at
     /// every process for each connection.
     pub identify_process: bool,
+    /// Lets those in whom neither the system nor a token names: they are
+    /// `workload:anonymous` to policies, and share one quota.
+    pub anonymous: bool,
     /// By user name, `service-account:NAME`, or `*` for everyone else.
     pub quotas: BTreeMap<String, Quota>,
     /// Class of data of requests that do not say.
@@ -94,20 +97,24 @@ pub struct ProviderModel {
 pub struct Limits {
     /// Largest body of a request.
     pub body_bytes_max: usize,
-    /// All bodies that are being read, together.
+    /// All bodies of requests that have not ended, together; a quarter of it
+    /// for one caller.
     pub bodies_bytes_max: usize,
     /// Values in a JSON body.
     pub json_values_max: usize,
     /// Nesting of a JSON body.
     pub json_depth_max: usize,
-    /// Open connections; further ones wait.
+    /// Open connections; further ones wait. One caller has at most a quarter.
     pub connections_max: usize,
     /// Text kept of one answer that is not streamed.
     pub answer_bytes_max: usize,
     /// Answers to one request (`n` times prompts).
     pub choices_max: u32,
-    /// Until the head of a request is there, milliseconds.
+    /// Until the head of a request is there, from its first byte, or for the
+    /// first one from the beginning of the connection, milliseconds.
     pub head_timeout_ms: u64,
+    /// For a connection between two requests, milliseconds.
+    pub idle_timeout_ms: u64,
     /// Without a byte of a body, milliseconds.
     pub body_idle_timeout_ms: u64,
     /// Until all of a body is there, milliseconds.
@@ -131,6 +138,7 @@ impl Default for Limits {
             answer_bytes_max: 16 << 20,
             choices_max: 128,
             head_timeout_ms: 10_000,
+            idle_timeout_ms: 75_000,
             body_idle_timeout_ms: 10_000,
             body_timeout_ms: 120_000,
             write_stall_timeout_ms: 30_000,

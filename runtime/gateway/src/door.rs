@@ -2,8 +2,8 @@
 //! words of its dialect for what went wrong.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -11,17 +11,22 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OnceCell;
 
 use crate::app::Inner;
-use crate::identity::{Caller, Known};
+use crate::identity::{Caller, Known, Via};
 use crate::problem::{Dialect, Problem, Result};
+
+/// Headers of answers that pages may read.
+const SHOWN_TO_PAGES: &str = "x-request-id, x-weighbridge-answered-by, x-weighbridge-why, x-weighbridge-notice, openai-processing-ms, retry-after";
+/// What may be asked by whom nobody knows: whether the gateway runs.
+const ALIVE: [&str; 2] = ["/healthz", "/v2/health/live"];
+const UNKNOWN: &str = "it is not known who you are: from this machine, connect to 127.0.0.1 or to the Unix socket; from elsewhere, send a token (`Authorization: Bearer …`); whoever keeps the gateway can let everybody in with `anonymous = true`";
 
 /// The other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub kind: PeerKind,
-    caller: OnceCell<Caller>,
+    caller: OnceLock<Caller>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,20 +37,33 @@ pub(crate) enum PeerKind {
 
 impl Peer {
     pub fn new(kind: PeerKind) -> Arc<Self> {
-        Arc::new(Self { kind, caller: OnceCell::new() })
+        Arc::new(Self { kind, caller: OnceLock::new() })
     }
 
-    /// Found out once for a connection: its other end stays what it is.
-    async fn caller(&self, find_process: bool) -> &Caller {
-        let look = || async {
-            let kind = self.kind;
-            let found = tokio::task::spawn_blocking(move || match kind {
-                PeerKind::Tcp { peer, local } => Caller::of_tcp(peer, local, find_process),
-                PeerKind::Unix { uid, pid } => Caller::of_unix(uid, pid),
-            });
-            found.await.unwrap_or_else(|_| Caller::anonymous())
-        };
-        self.caller.get_or_init(look).await
+    /// Found out once for a connection: its other end stays what it is. What
+    /// could not be found out is looked for again.
+    pub async fn caller(&self, find_process: bool) -> Caller {
+        if let Some(known) = self.caller.get() {
+            return known.clone();
+        }
+        let kind = self.kind;
+        let found = tokio::task::spawn_blocking(move || match kind {
+            PeerKind::Tcp { peer, local } => Caller::of_tcp(peer, local, find_process),
+            PeerKind::Unix { uid, pid } => Caller::of_unix(uid, pid),
+        });
+        match found.await {
+            Ok(found) if found.via != Via::Nothing => self.caller.get_or_init(|| found).clone(),
+            _ => Caller::anonymous(),
+        }
+    }
+
+    /// Whose connections are counted together: a caller's, or those from one
+    /// address.
+    pub async fn shown(&self, find_process: bool) -> String {
+        match (self.kind, self.caller(find_process).await) {
+            (PeerKind::Tcp { peer, .. }, Caller { via: Via::Nothing, .. }) => format!("address:{}", peer.ip()),
+            (_, caller) => caller.shown(),
+        }
     }
 }
 
@@ -61,20 +79,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        parts.extensions.remove().ok_or_else(|| Problem::internal("the request came past the door"))
+        parts.extensions.get().cloned().ok_or_else(|| Problem::internal("the request came past the door"))
     }
 }
 
 /// Around every route.
 pub(crate) async fn pass(State(app): State<Arc<Inner>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let dialect = Dialect::of(request.uri().path());
+    let path = request.uri().path().to_owned();
+    let dialect = Dialect::of(&path);
     let origin = request.headers().get(header::ORIGIN).cloned();
     let id = number();
-    let mut response = match enter(&app, &mut request, &id).await {
+    let peer = request.extensions().get::<Arc<Peer>>().cloned();
+    let caller = match &peer {
+        Some(peer) => peer.caller(app.config.identify_process).await,
+        None => Caller::anonymous(),
+    };
+    let mut response = match enter(&app, &mut request, peer.as_deref(), &caller, &id) {
         Ok(None) => next.run(request).await,
         Ok(Some(response)) => response,
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            app.turn_away_at_door(&caller, &id, &path, &problem);
+            problem.into_response()
+        }
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(header::ALLOW);
@@ -84,7 +111,8 @@ pub(crate) async fn pass(State(app): State<Arc<Inner>>, mut request: Request, ne
     let headers = response.headers_mut();
     if let Some(origin) = origin.filter(|o| app.origin_known(o)) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SHOWN_TO_PAGES));
+        headers.insert(header::VARY, HeaderValue::from_static("Origin, Access-Control-Request-Headers"));
     }
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -95,22 +123,28 @@ pub(crate) async fn pass(State(app): State<Arc<Inner>>, mut request: Request, ne
     response
 }
 
-/// Lets `request` in, or answers a browser's question whether it may send one.
-async fn enter(app: &Inner, request: &mut Request, id: &str) -> Result<Option<Response>> {
-    let peer = request.extensions().get::<Arc<Peer>>().cloned();
-    if !matches!(peer.as_deref(), Some(Peer { kind: PeerKind::Unix { .. }, .. })) {
+/// Lets `request` of `caller` in, or answers a browser's question whether it
+/// may send one.
+fn enter(
+    app: &Inner,
+    request: &mut Request,
+    peer: Option<&Peer>,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<Response>> {
+    if !matches!(peer, Some(Peer { kind: PeerKind::Unix { .. }, .. })) {
         host(app, request.uri(), request.headers())?;
     }
     let headers = request.headers();
     origin(app, headers)?;
     if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return Ok(Some(preflight()));
+        return Ok(Some(preflight(headers)));
     }
-    let caller = match &peer {
-        Some(peer) => peer.caller(app.config.identify_process).await.clone(),
-        None => Caller::anonymous(),
-    };
-    let visit = Visit { caller: token(app, headers, caller)?, id: id.to_owned(), data_class: data_class(headers)? };
+    let caller = token(app, headers, caller.clone())?;
+    if caller.via == Via::Nothing && !app.config.anonymous && !ALIVE.contains(&request.uri().path()) {
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "caller_unknown", UNKNOWN));
+    }
+    let visit = Visit { caller, id: id.to_owned(), data_class: data_class(headers)? };
     request.extensions_mut().insert(visit);
     Ok(None)
 }
@@ -169,13 +203,16 @@ fn origin(app: &Inner, headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
-fn preflight() -> Response {
+/// For a page that is known: it may send what it says it will.
+fn preflight(asked: &HeaderMap) -> Response {
+    let usual = HeaderValue::from_static("authorization, content-type, x-weighbridge-data-class");
+    let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned().unwrap_or(usual);
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, x-weighbridge-data-class"),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, wanted),
+        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
     ];
-    (StatusCode::NO_CONTENT, headers).into_response()
+    (StatusCode::NO_CONTENT, axum::response::AppendHeaders(headers)).into_response()
 }
 
 fn token(app: &Inner, headers: &HeaderMap, caller: Caller) -> Result<Caller> {

@@ -30,6 +30,7 @@ mod openai;
 mod problem;
 mod quota;
 mod record;
+mod room;
 mod server;
 mod status;
 mod stream;

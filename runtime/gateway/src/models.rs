@@ -9,9 +9,10 @@ use std::time::Duration;
 use futures::Stream;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use weighbridge_inference_wire::{
-    Embed, Event, Facts, Failure, FailureKind, Generate, Infer, RequestId, Rerank, Stats, ToWorker,
+    Chat, Embed, Event, Facts, Failure, FailureKind, Generate, Infer, Prompt, RequestId, Rerank, Stats, ToWorker,
 };
 use weighbridge_policy::Assessment;
 use weighbridge_types::Sha256;
@@ -61,6 +62,14 @@ pub struct ModelInfo {
     pub assessment: Option<Arc<Assessment>>,
 }
 
+impl ModelInfo {
+    /// Whether it works, or will again: others are not listed.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        !matches!(self.state, ModelState::Failed(_) | ModelState::Revoked(_))
+    }
+}
+
 /// Whether a model works.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ModelState {
@@ -101,6 +110,45 @@ impl Work {
             Self::Infer(request) => ToWorker::Infer { id, request },
         }
     }
+
+    /// About as many bytes as it takes: texts, tokens and tensors.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tokens = |list: &[u32]| list.len().saturating_mul(4);
+        match self {
+            Self::Generate(generate) => match &generate.prompt {
+                Prompt::Text(text) => text.len(),
+                Prompt::Tokens(list) => tokens(list),
+                Prompt::Chat(chat) => said(chat),
+            },
+            Self::Embed(embed) => {
+                let texts = embed.texts.iter().map(String::len);
+                texts.chain(embed.tokens.iter().map(|list| tokens(list))).fold(0, usize::saturating_add)
+            }
+            Self::Rerank(rerank) => {
+                rerank.documents.iter().map(String::len).fold(rerank.query.len(), usize::saturating_add)
+            }
+            Self::Infer(infer) => infer.inputs.iter().map(|tensor| tensor.data.len()).fold(0, usize::saturating_add),
+        }
+    }
+}
+
+/// Bytes of all that a conversation puts before the model.
+fn said(chat: &Chat) -> usize {
+    let json = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        Value::Null => 0,
+        other => other.to_string().len(),
+    };
+    let messages = chat.messages.iter().flat_map(|message| {
+        let calls = message.tool_calls.iter().map(|call| call.name.len().saturating_add(json(&call.arguments)));
+        calls.chain([message.content.len()])
+    });
+    let tools = chat.tools.iter().flat_map(|tool| {
+        [tool.name.len(), tool.description.as_ref().map_or(0, String::len), tool.parameters.as_ref().map_or(0, json)]
+    });
+    let variables = chat.template_variables.values().map(json);
+    messages.chain(tools).chain(variables).fold(0, usize::saturating_add)
 }
 
 /// Why work was not begun.

@@ -83,6 +83,11 @@ impl Problem {
         }
     }
 
+    /// Why, for the record.
+    pub fn reason(&self) -> String {
+        self.message.chars().take(1024).collect()
+    }
+
     /// OpenAI's name of the kind.
     fn kind(&self) -> &'static str {
         match self.status.as_u16() {
@@ -139,6 +144,8 @@ impl From<Failure> for Problem {
             FailureKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             FailureKind::Model => (StatusCode::INTERNAL_SERVER_ERROR, "model_error"),
             FailureKind::Gone => (StatusCode::SERVICE_UNAVAILABLE, "model_restarting"),
+            FailureKind::Revoked => (StatusCode::FORBIDDEN, "model_revoked"),
+            FailureKind::Limited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         };
         let wait = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1));

@@ -1,8 +1,12 @@
 //! What is kept of every request.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use weighbridge_types::{Obligation, Sha256};
+
+use crate::identity::Caller;
 
 /// Takes one entry per request. It must not wait: it is called from the tasks
 /// that serve.
@@ -38,7 +42,7 @@ pub struct RequestRecord {
     /// `infer` or `routeToProvider`.
     pub action: &'static str,
     /// Path of the interface.
-    pub endpoint: &'static str,
+    pub endpoint: Cow<'static, str>,
     /// Whether it was allowed.
     pub allowed: bool,
     /// `@id` of the policies that decided.
@@ -79,6 +83,40 @@ pub struct RequestRecord {
     pub answer: Option<String>,
 }
 
+impl RequestRecord {
+    /// A request that nothing is decided about: it was refused.
+    pub(crate) fn of(caller: &Caller, id: &str, endpoint: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            time: Timestamp::now(),
+            id: id.to_owned(),
+            caller: caller.shown(),
+            uid: caller.uid,
+            pid: caller.pid,
+            process: caller.process.clone(),
+            model: String::new(),
+            digest: None,
+            action: "infer",
+            endpoint: endpoint.into(),
+            allowed: false,
+            policies: Vec::new(),
+            policy_version: String::new(),
+            obligations: Vec::new(),
+            data_class: None,
+            answered_by: "nobody".to_owned(),
+            why: String::new(),
+            outcome: Outcome::Denied,
+            reason: None,
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            completion_tokens: 0,
+            latency_us: 0,
+            first_token_us: None,
+            prompt: None,
+            answer: None,
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,7 +125,7 @@ pub enum Outcome {
     Answered,
     /// The caller went away.
     Cancelled,
-    /// Policy said no.
+    /// Policy said no, or nobody knows who asked.
     Denied,
     /// A quota or rate was used up.
     Limited,

@@ -444,6 +444,10 @@ async fn providers_answer_what_policy_lets_out() {
         assert_eq!((entry.answered_by.as_str(), entry.completion_tokens), ("provider:far", 4), "{entry:?}");
     }
     assert_eq!(far.entry().await.caller, "service-account:us");
+    let public = [("X-Weighbridge-Data-Class", "public")];
+    let one = gateway.ask("GET", "/v1/models/big", &public, b"").await;
+    assert_eq!((one.status, one.json()["owned_by"].as_str()), (200, Some("provider:far")));
+    assert_eq!(gateway.get("/v1/models/big").await.status, 403);
     let refused = ask("gone", "public", false).await;
     assert!(refused.status == 400 && refused.body.contains("provider `far` answered 404"), "{refused:?}");
     assert_eq!(gateway.post("/api/chat", json!({ "model": "big", "messages": [] })).await.status, 403);

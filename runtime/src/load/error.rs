@@ -93,6 +93,12 @@ pub enum LoadError {
         /// When.
         at: jiff::Timestamp,
     },
+    /// Nothing of that name is served.
+    #[error("no model named `{0}` is served; load it")]
+    NotServed(String),
+    /// An approval that is not for what is served.
+    #[error("the new approval of `{0}` is for other files than those that are served; unload it and load it again")]
+    OtherFiles(String),
     /// No worker could be started.
     #[error("cannot start the model worker `{program}`")]
     Start {

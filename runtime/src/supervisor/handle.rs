@@ -17,10 +17,6 @@ impl Handle {
         Self(model)
     }
 
-    pub(super) fn model(&self) -> &Model {
-        &self.0
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -35,8 +31,8 @@ impl Handle {
 
     /// Why it may be.
     #[must_use]
-    pub fn approved(&self) -> &Approved {
-        &self.0.approved
+    pub fn approved(&self) -> Approved {
+        self.0.approved()
     }
 
     /// Hands over `work`. What comes of it is in the events; dropping them
@@ -100,8 +96,10 @@ impl Handle {
             Phase::Loading(step) => ModelState::Loading(step.clone()),
             Phase::Ready => ModelState::Ready,
             Phase::Restarting(why, _) => ModelState::Restarting(why.clone()),
-            Phase::Failed(failure) => ModelState::Failed(failure.message.clone()),
-            Phase::Stopped(failure) => ModelState::Revoked(failure.message.clone()),
+            Phase::Stopped(failure) if failure.kind == FailureKind::Revoked => {
+                ModelState::Revoked(failure.message.clone())
+            }
+            Phase::Failed(failure) | Phase::Stopped(failure) => ModelState::Failed(failure.message.clone()),
         }
     }
 

@@ -3,9 +3,13 @@
 mod handle;
 mod keep;
 mod model;
+mod reservation;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +26,7 @@ pub use settings::{Options, Settings, Timing, WorkerCommand};
 use crate::energy::Meter;
 use crate::load::{self, LoadError, Need, PartSource};
 use model::{Model, Phase};
+use reservation::{Reservation, Which};
 
 /// How often approvals are looked at.
 const EXPIRY_TICK: Duration = Duration::from_secs(1);
@@ -34,13 +39,15 @@ pub struct Supervisor(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
+    /// Makes numbers of callers that tell nothing of them.
+    scopes: RandomState,
     models: Mutex<BTreeMap<String, Entry>>,
     energy: Mutex<Meter>,
 }
 
 /// A name is taken while its model is being loaded.
 enum Entry {
-    Reserved(Need),
+    Reserved(Reservation),
     Served(Arc<Model>),
 }
 
@@ -48,7 +55,7 @@ impl Entry {
     /// The model, if its approval has ended.
     fn expired(&self, now: Timestamp) -> Option<Arc<Model>> {
         match self {
-            Self::Served(model) if model.approved.expires().is_some_and(|at| at <= now) => Some(Arc::clone(model)),
+            Self::Served(model) if model.expires().is_some_and(|at| at <= now) => Some(Arc::clone(model)),
             _ => None,
         }
     }
@@ -56,7 +63,7 @@ impl Entry {
     /// Memory it may still take.
     fn promised(&self) -> u64 {
         match self {
-            Self::Reserved(need) => need.bytes(),
+            Self::Reserved(reservation) => reservation.need.bytes(),
             Self::Served(model) => model.promised(),
         }
     }
@@ -66,7 +73,8 @@ impl Supervisor {
     /// Serves nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let inner = Arc::new(Inner { settings, models: Mutex::default(), energy: Mutex::new(Meter::start()) });
+        let (scopes, energy) = (RandomState::new(), Mutex::new(Meter::start()));
+        let inner = Arc::new(Inner { settings, scopes, models: Mutex::default(), energy });
         let watched = Arc::downgrade(&inner);
         // Without this thread an approval that ended is noticed by whoever asks.
         let _ = thread::Builder::new().name("model-approvals".to_owned()).spawn(move || {
@@ -90,7 +98,8 @@ impl Supervisor {
             return Err(LoadError::Expired { model: name, at });
         }
         let imported = parts.iter().any(|part| part.role == PartRole::Manifest);
-        self.reserve(&name, Need::of(load::size(&parts)?, options.cache_bytes, imported))?;
+        let need = Need::of(load::size(&parts)?, options.cache_bytes, imported);
+        self.reserve(Reservation::new(need, approved.clone()))?;
         let loaded = self.begin(approved, parts, options);
         let mut models = self.0.lock();
         match loaded {
@@ -106,22 +115,23 @@ impl Supervisor {
     }
 
     /// Takes the name, if there is room for the model.
-    fn reserve(&self, name: &str, need: Need) -> Result<(), LoadError> {
+    fn reserve(&self, reservation: Reservation) -> Result<(), LoadError> {
+        let (name, need) = (reservation.name().to_owned(), reservation.need);
         let mut models = self.0.lock();
-        match models.get(name) {
+        match models.get(&name) {
             Some(Entry::Served(model)) if model.is_stopped() => {}
-            Some(_) => return Err(LoadError::Exists(name.to_owned())),
+            Some(_) => return Err(LoadError::Exists(name)),
             None => {}
         }
         let most = self.0.settings.models_max;
-        if models.iter().filter(|(other, _)| *other != name).count() >= most {
+        if models.iter().filter(|(other, _)| **other != name).count() >= most {
             return Err(LoadError::Full(most));
         }
         if let Some(available) = load::available() {
             let promised = models.values().map(Entry::promised).fold(0, u64::saturating_add);
-            need.admit(name, available, promised)?;
+            need.admit(&name, available, promised)?;
         }
-        models.insert(name.to_owned(), Entry::Reserved(need));
+        models.insert(name, Entry::Reserved(reservation));
         Ok(())
     }
 
@@ -144,6 +154,7 @@ impl Supervisor {
         // Twice what is admitted: this is for a worker out of its mind.
         let share = Share { memory_bytes: need.bytes().saturating_mul(2), threads };
         let model = Arc::new(Model::new(approved, options, open, parts, need, settings.launch(share)));
+        self.attach(&model)?;
         let kept = Arc::clone(&model);
         let timing = settings.timing;
         thread::Builder::new()
@@ -152,6 +163,40 @@ impl Supervisor {
             .map_err(|source| LoadError::Start { program: settings.worker.program.display().to_string(), source })?;
         model.wait_until_ready(timing.load_max)?;
         Ok(model)
+    }
+
+    /// From now on, whoever takes `model` back ends it.
+    fn attach(&self, model: &Arc<Model>) -> Result<(), LoadError> {
+        match self.0.lock().get_mut(model.name()) {
+            Some(Entry::Reserved(reservation)) => reservation.attach(model),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes on serving a model by `approved`, which ends later or sooner than
+    /// what it was loaded by.
+    ///
+    /// # Errors
+    /// [`LoadError::Expired`], [`LoadError::NotServed`], or
+    /// [`LoadError::OtherFiles`] if it is not for the files that are served.
+    pub fn renew(&self, approved: Approved) -> Result<(), LoadError> {
+        let name = approved.model().to_owned();
+        if let Some(at) = approved.expires().filter(|at| *at <= Timestamp::now()) {
+            return Err(LoadError::Expired { model: name, at });
+        }
+        let mut models = self.0.lock();
+        let renewed = match models.get_mut(&name) {
+            Some(Entry::Served(model)) if !model.is_stopped() => model.renew(approved),
+            Some(Entry::Reserved(reservation)) => reservation.renew(approved),
+            _ => return Err(LoadError::NotServed(name)),
+        };
+        if renewed { Ok(()) } else { Err(LoadError::OtherFiles(name)) }
+    }
+
+    /// The number under which beginnings of the texts of `caller` are found
+    /// again ([`weighbridge_inference_wire::Generate::scope`]).
+    pub(crate) fn scope(&self, caller: &str) -> u64 {
+        self.0.scopes.hash_one(caller)
     }
 
     /// The model of that name or alias, if it is served.
@@ -186,20 +231,33 @@ impl Supervisor {
 
     /// Stops every model that a file with this digest belongs to: policy took
     /// it back, for the reason given. Returns their names. They end at once;
-    /// callers in flight are told.
+    /// callers in flight are told. One that is still being loaded will not be
+    /// served.
     pub fn revoke(&self, digest: &Sha256, reason: &str) -> Vec<String> {
-        self.stop_those(reason, |model| model.holds(digest))
+        self.take_back(&Which::Holding(*digest), reason)
     }
 
     /// Stops the model `name`, as [`Supervisor::revoke`] does.
     pub fn revoke_model(&self, name: &str, reason: &str) -> bool {
-        !self.stop_those(reason, |model| model.name() == name).is_empty()
+        !self.take_back(&Which::Named(name.to_owned()), reason).is_empty()
     }
 
-    fn stop_those(&self, reason: &str, which: impl Fn(&Model) -> bool) -> Vec<String> {
-        let handles = self.list();
-        let stopped = handles.iter().filter(|h| which(h.model()) && h.model().stop(Phase::revoked(h.name(), reason)));
-        stopped.map(|h| h.name().to_owned()).collect()
+    fn take_back(&self, which: &Which, reason: &str) -> Vec<String> {
+        let (mut taken, mut ending) = (Vec::new(), Vec::new());
+        for (name, entry) in self.0.lock().iter_mut() {
+            match entry {
+                Entry::Served(model) => ending.push(Arc::clone(model)),
+                Entry::Reserved(reservation) => {
+                    // Also one whose files are not known yet hears of it.
+                    if reservation.take_back(which, reason) {
+                        taken.push(name.clone());
+                    }
+                }
+            }
+        }
+        let ended = ending.iter().filter(|m| which.is(m) && m.stop(Phase::revoked(m.name(), reason)));
+        taken.extend(ended.map(|m| m.name().to_owned()));
+        taken
     }
 
     /// Stops the model `name`, waits until its memory is given back, and

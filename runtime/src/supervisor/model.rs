@@ -12,7 +12,8 @@ use crate::worker::{Connection, Launch};
 
 /// A model and whatever runs it now.
 pub struct Model {
-    pub approved: Approved,
+    /// Renewed while it is served.
+    approved: Mutex<Approved>,
     pub options: Options,
     pub open: Open,
     pub launch: Launch,
@@ -58,8 +59,7 @@ pub enum Phase {
 impl Phase {
     /// Policy took `name` back.
     pub fn revoked(name: &str, reason: &str) -> Self {
-        let message = format!("`{name}` was revoked: {reason}; ask whoever owns the policy");
-        Self::Stopped(Failure { kind: FailureKind::Gone, message, field: None })
+        Self::Stopped(revoked(name, reason))
     }
 
     /// Nobody wants `name` any more.
@@ -67,6 +67,12 @@ impl Phase {
         let message = format!("`{name}` was unloaded; load it again to use it");
         Self::Stopped(Failure { kind: FailureKind::Gone, message, field: None })
     }
+}
+
+/// What callers of `name` are told once policy took it back.
+pub fn revoked(name: &str, reason: &str) -> Failure {
+    let message = format!("`{name}` was revoked: {reason}; ask whoever owns the policy");
+    Failure { kind: FailureKind::Revoked, message, field: None }
 }
 
 impl Model {
@@ -81,7 +87,7 @@ impl Model {
         let digest = parts.iter().max_by_key(|p| p.part.size_bytes).map(|p| p.sha256);
         let digests = parts.iter().map(|p| p.sha256).chain(approved.digests().copied()).collect();
         Self {
-            approved,
+            approved: Mutex::new(approved),
             options,
             open,
             launch,
@@ -104,6 +110,26 @@ impl Model {
 
     pub fn name(&self) -> &str {
         &self.open.name
+    }
+
+    /// Why it may be served.
+    pub fn approved(&self) -> Approved {
+        self.approved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on by `approved`. False if that is for other files.
+    pub fn renew(&self, approved: Approved) -> bool {
+        let mut now = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = now.model() == approved.model() && now.digests().eq(approved.digests());
+        if same {
+            *now = approved;
+        }
+        same
+    }
+
+    /// When its approval ends.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.approved.lock().unwrap_or_else(PoisonError::into_inner).expires()
     }
 
     /// Whether a file of this content belongs to it, or is one it was made of.

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use weighbridge_gateway::{Events, Work, events};
 use weighbridge_inference_wire::{
-    FRAME_BYTES_MAX, Facts, Failure, FailureKind, FromWorker, Load, Open, RequestId, Stats, ToWorker,
+    FRAME_BYTES_MAX, Facts, Failure, FailureKind, FromWorker, Load, Open, Stats, ToWorker,
 };
 use weighbridge_platform::frames;
 
@@ -23,6 +23,9 @@ use crate::load::{SealedPart, resident};
 
 /// Most messages on their way to a worker.
 const OUTGOING_MAX: usize = 1024;
+/// Most bytes of requests on their way to a worker: a caller that leaves lets
+/// its request lie here until the worker took what comes before.
+const OUTGOING_BYTES_MAX: usize = 256 << 20;
 /// Most events that wait for one caller.
 const EVENTS_MAX: usize = 512;
 /// How often callers that are gone are looked for.
@@ -35,9 +38,13 @@ const REPORTS_MAX: usize = 1000;
 /// A worker that can be asked.
 #[derive(Debug)]
 pub struct Connection {
+    /// Of the model, for what we say of its worker.
+    name: String,
     socket: UnixStream,
     process: Process,
-    outgoing: Sender<ToWorker>,
+    outgoing: Sender<(ToWorker, usize)>,
+    /// Bytes of what is on its way.
+    outgoing_bytes: AtomicUsize,
     routes: Routes,
     pulse: Mutex<Pulse>,
     /// Why it was ended, if we ended it.
@@ -77,9 +84,11 @@ impl Connection {
         let (outgoing, waiting) = bounded(OUTGOING_MAX);
         let now = Instant::now();
         let connection = Arc::new(Self {
+            name: open.name.clone(),
             socket,
             process,
             outgoing,
+            outgoing_bytes: AtomicUsize::new(0),
             routes: Routes::default(),
             pulse: Mutex::new(Pulse { ready: false, heard: now, moved: now, stats: Stats::default() }),
             verdict: Mutex::default(),
@@ -88,13 +97,13 @@ impl Connection {
         let handles: Vec<_> = parts.iter().map(|part| part.memory.as_fd()).collect();
         let sent = frames::send(&connection.socket, &ToWorker::Open(open.clone()), &handles, FRAME_BYTES_MAX);
         if let Err(error) = sent {
-            return Err(io::Error::new(error.kind(), format!("{error}; {}", connection.process.obituary())));
+            return Err(io::Error::new(error.kind(), format!("{error}; {}", connection.bury())));
         }
         let speaker = Arc::clone(&connection);
         thread::Builder::new()
             .name("model-speaker".to_owned())
             .spawn(move || speaker.speak(&waiting, silence_max))
-            .inspect_err(|_| drop(connection.process.obituary()))?;
+            .inspect_err(|_| drop(connection.bury()))?;
         Ok(connection)
     }
 
@@ -110,14 +119,17 @@ impl Connection {
         let gone = || failed(FailureKind::Gone, "the model's worker is gone; try again in a moment");
         let refused = || if self.over.load(Ordering::Acquire) { gone() } else { busy() };
         let id = self.routes.begin(&work, sender).ok_or_else(refused)?;
-        match self.outgoing.try_send(work.message(id)) {
+        let bytes = work.bytes();
+        let before = self.outgoing_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // One that is larger than that goes alone.
+        let fits = before == 0 || before.saturating_add(bytes) <= OUTGOING_BYTES_MAX;
+        let sent = if fits { self.outgoing.try_send((work.message(id), bytes)).map_err(Some) } else { Err(None) };
+        match sent.map_err(|error| matches!(error, Some(TrySendError::Disconnected(_)))) {
             Ok(()) => Ok(events),
-            Err(error) => {
+            Err(is_gone) => {
+                self.outgoing_bytes.fetch_sub(bytes, Ordering::AcqRel);
                 self.routes.forget(id);
-                Err(match error {
-                    TrySendError::Full(_) => busy(),
-                    TrySendError::Disconnected(_) => gone(),
-                })
+                Err(if is_gone { gone() } else { busy() })
             }
         }
     }
@@ -155,12 +167,27 @@ impl Connection {
         // No more requests, and no more of those that were taken are sent.
         self.over.store(true, Ordering::Release);
         self.routes.close();
-        let obituary = self.process.obituary();
+        let obituary = self.bury();
         match (refusal, self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()) {
             (Some(failure), _) => End::Refused(failure),
             (None, Some(verdict)) => End::Died(verdict),
             (None, None) => End::Died(format!("it ended by itself ({obituary})")),
         }
+    }
+
+    /// How the process ended. What it said last may hold words of those whom
+    /// it worked for: it is for whoever keeps this service, not for callers.
+    fn bury(&self) -> String {
+        let obituary = self.process.obituary();
+        if !obituary.words.is_empty() {
+            eprintln!(
+                "weighbridge: the worker of `{}` ended ({}); it said: {}",
+                law::words(&self.name),
+                obituary.status,
+                obituary.words
+            );
+        }
+        obituary.status
     }
 
     /// Ends all requests in flight with `failure`.
@@ -184,10 +211,6 @@ impl Connection {
             let illegal = match message {
                 FromWorker::Event { id, event } => match self.routes.tell(id, event) {
                     Told::Fine => None,
-                    Told::Unwanted => {
-                        self.cancel(id);
-                        None
-                    }
                     Told::Illegal(why) => Some(why),
                 },
                 FromWorker::Stats(stats) => {
@@ -231,17 +254,14 @@ impl Connection {
         (pulse.heard, pulse.stats) = (now, stats);
     }
 
-    fn cancel(&self, id: RequestId) {
-        // If the queue is full of requests, its events find nobody and it is
-        // cancelled then.
-        let _ = self.outgoing.try_send(ToWorker::Cancel { id });
-    }
-
-    fn speak(&self, waiting: &Receiver<ToWorker>, silence_max: Duration) {
+    fn speak(&self, waiting: &Receiver<(ToWorker, usize)>, silence_max: Duration) {
         let (mut ticked, mut pinged) = (Instant::now(), Instant::now());
         while !self.over.load(Ordering::Acquire) {
             match waiting.recv_timeout(TICK) {
-                Ok(message) => self.say(&message),
+                Ok((message, bytes)) => {
+                    self.say(&message);
+                    self.outgoing_bytes.fetch_sub(bytes, Ordering::AcqRel);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -293,5 +313,40 @@ impl Connection {
             // It is gone; whoever listens notices.
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weighbridge_inference_wire::VERSION;
+    use weighbridge_sandbox::group::Share;
+
+    use super::*;
+
+    #[test]
+    fn what_a_worker_said_last_is_not_for_callers() {
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "echo the prompt was: hunter2 >&2; exit 3".into()],
+            group: "weighbridge-test-words".to_owned(),
+            share: Share { memory_bytes: 64 << 20, threads: 8 },
+        };
+        let open = Open {
+            version: VERSION,
+            name: "small".to_owned(),
+            parts: Vec::new(),
+            threads: 1,
+            cache_bytes: 0,
+            context_length: None,
+        };
+        let told = match Connection::start(&launch, &open, &[], Duration::from_secs(5)) {
+            Ok(connection) => match connection.listen(|_| {}, |_| {}) {
+                End::Died(why) => why,
+                End::Refused(failure) => failure.message,
+            },
+            // It was gone before it was sent anything.
+            Err(error) => error.to_string(),
+        };
+        assert!(told.contains("exit status: 3") && !told.contains("hunter2"), "{told}");
     }
 }

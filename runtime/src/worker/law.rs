@@ -3,7 +3,7 @@
 //! held against this.
 
 use weighbridge_gateway::Work;
-use weighbridge_inference_wire::{Event, Facts, Failure, Stats};
+use weighbridge_inference_wire::{Event, Facts, Failure, FailureKind, Stats};
 
 /// Longest text of one event, bytes; a step writes a few tokens.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -26,6 +26,8 @@ pub struct Law {
     kind: Kind,
     /// Answers that are not complete.
     open: Vec<bool>,
+    /// Chances of tokens were asked for.
+    scored: bool,
     /// Vectors, scores or tensors have come.
     given: bool,
 }
@@ -48,7 +50,8 @@ impl Law {
             Work::Rerank(request) => (Kind::Rerank(request.documents.len()), 0),
             Work::Infer(_) => (Kind::Infer, 0),
         };
-        Self { kind, open: (0..choices).map(|_| true).collect(), given: false }
+        let scored = matches!(work, Work::Generate(request) if request.logprobs.is_some());
+        Self { kind, open: (0..choices).map(|_| true).collect(), scored, given: false }
     }
 
     /// Whether `event` may come now; if so, it has come.
@@ -62,6 +65,9 @@ impl Law {
             (Event::Text { choice, text, chances, .. }, Kind::Generate) => {
                 self.answering(*choice)?;
                 short(text.len())?;
+                if !self.scored && !chances.is_empty() {
+                    return Err("chances that were not asked for");
+                }
                 let likeliest = chances.iter().any(|c| c.likeliest.len() > LIKELIEST_MAX);
                 if chances.len() > CHANCES_MAX || likeliest { Err("tokens without end") } else { Ok(()) }
             }
@@ -97,9 +103,13 @@ impl Law {
     }
 }
 
-/// A failure fit to be shown.
+/// A failure fit to be shown. Some are not a worker's to tell.
 pub fn shown(failure: Failure) -> Failure {
-    Failure { message: words(&failure.message), field: failure.field.map(|f| words(&f)), ..failure }
+    let kind = match failure.kind {
+        FailureKind::Revoked | FailureKind::Limited => FailureKind::Internal,
+        kind => kind,
+    };
+    Failure { kind, message: words(&failure.message), field: failure.field.map(|f| words(&f)) }
 }
 
 /// `text` without control characters, cut.
@@ -135,7 +145,7 @@ pub fn stands_still(before: &Stats, now: &Stats) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weighbridge_inference_wire::{Embed, FinishReason, Rerank, Usage};
+    use weighbridge_inference_wire::{Embed, FinishReason, Rerank, TokenChance, Usage};
 
     use super::*;
 
@@ -161,12 +171,29 @@ mod tests {
 
     #[test]
     fn answers_come_while_they_are_open() {
-        let mut law = Law { kind: Kind::Generate, open: vec![true, true], given: false };
+        let mut law = Law { kind: Kind::Generate, open: vec![true, true], scored: false, given: false };
         assert!(law.hold(&text(0)).is_ok() && law.hold(&text(1)).is_ok());
         assert!(law.hold(&text(2)).is_err() && law.hold(&finished(9)).is_err());
         assert!(law.hold(&finished(0)).is_ok() && law.hold(&DONE).is_err());
         assert!(law.hold(&text(0)).is_err() && law.hold(&finished(0)).is_err());
         assert!(law.hold(&finished(1)).is_ok() && law.hold(&DONE).is_ok());
+    }
+
+    #[test]
+    fn chances_come_where_they_were_asked_for() {
+        let chance =
+            TokenChance { token: 1, text: String::new(), bytes: Vec::new(), logprob: 0.0, likeliest: Vec::new() };
+        let scored = Event::Text { choice: 0, text: String::new(), thought: false, chances: vec![chance] };
+        let law = |scored| Law { kind: Kind::Generate, open: vec![true], scored, given: false };
+        assert!(law(true).hold(&scored).is_ok() && law(false).hold(&scored).is_err());
+    }
+
+    #[test]
+    fn what_is_not_a_workers_to_tell_is_its_own_failure() {
+        for kind in [FailureKind::Revoked, FailureKind::Limited] {
+            let failure = Failure { kind, message: "you may not".to_owned(), field: None };
+            assert_eq!(shown(failure).kind, FailureKind::Internal);
+        }
     }
 
     #[test]
@@ -188,7 +215,7 @@ mod tests {
 
     #[test]
     fn texts_are_bounded() {
-        let mut law = Law { kind: Kind::Generate, open: vec![true], given: false };
+        let mut law = Law { kind: Kind::Generate, open: vec![true], scored: false, given: false };
         let long = Event::Text { choice: 0, text: "x".repeat(TEXT_BYTES_MAX + 1), thought: false, chances: Vec::new() };
         assert!(law.hold(&long).is_err());
         assert_eq!(words(&"\u{1b}[2J".repeat(1000)).chars().count(), WORDS_MAX);

@@ -55,6 +55,16 @@ pub struct Process {
     pub unconfined: Vec<(String, String)>,
 }
 
+/// How a worker ended.
+#[derive(Debug)]
+pub struct Obituary {
+    /// As the system has it.
+    pub status: String,
+    /// What it wrote to standard error last. A library that fails may write
+    /// there what it was given: the prompts of callers.
+    pub words: String,
+}
+
 impl Process {
     /// Starts a worker with `socket` as its standard input, a closed
     /// environment and no other descriptors.
@@ -100,8 +110,8 @@ impl Process {
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
 
-    /// How it ended, in words. Call it when it has been killed or is gone.
-    pub fn obituary(&self) -> String {
+    /// How it ended. Call it when it has been killed or is gone.
+    pub fn obituary(&self) -> Obituary {
         self.kill();
         let status = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
         let parent = self.parent.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -111,8 +121,7 @@ impl Process {
         }
         let words = std::mem::take(&mut *self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
         let words = law::words(String::from_utf8_lossy(&words).trim());
-        let status = status.map_or_else(|e| e.to_string(), |status: ExitStatus| status.to_string());
-        if words.is_empty() { status } else { format!("{status}; it said: {words}") }
+        Obituary { status: status.map_or_else(|e| e.to_string(), |status: ExitStatus| status.to_string()), words }
     }
 }
 

@@ -20,6 +20,8 @@ struct Table {
     /// The next request's number; those below were given out.
     next: RequestId,
     routes: HashMap<RequestId, (EventSender, Law)>,
+    /// Those whose events nobody takes any more; the worker is to be told.
+    unwanted: Vec<RequestId>,
     /// Set once nothing can be asked any more.
     over: bool,
 }
@@ -29,8 +31,6 @@ struct Table {
 pub enum Told {
     /// It was passed on, or nobody waits for it any more.
     Fine,
-    /// Nobody takes it: the request is to be cancelled.
-    Unwanted,
     /// No worker says that.
     Illegal(&'static str),
 }
@@ -86,14 +86,19 @@ impl Routes {
         if last || !taken {
             table.routes.remove(&id);
         }
-        if taken || last { Told::Fine } else { Told::Unwanted }
+        if !taken && !last {
+            table.unwanted.push(id);
+        }
+        Told::Fine
     }
 
-    /// Requests whose caller is gone; they are forgotten.
+    /// Requests whose caller is gone or does not read: they are forgotten, and
+    /// to be cancelled.
     pub fn abandoned(&self) -> Vec<RequestId> {
         let mut table = self.lock();
-        let gone: Vec<_> =
-            table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id).collect();
+        let mut gone = std::mem::take(&mut table.unwanted);
+        let closed = table.routes.iter().filter(|(_, (sender, _))| sender.is_closed()).map(|(id, _)| *id);
+        gone.extend(closed.collect::<Vec<_>>());
         for id in &gone {
             table.routes.remove(id);
         }
@@ -179,9 +184,12 @@ mod tests {
             constraint: weighbridge_inference_wire::Constraint::Free,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         };
         let id = routes.begin(&Work::Generate(Box::new(generate)), sender).unwrap();
-        assert_eq!((routes.tell(id, text()), routes.tell(id, text())), (Told::Fine, Told::Unwanted));
-        assert_eq!(routes.count(), 0);
+        assert_eq!((routes.tell(id, text()), routes.abandoned()), (Told::Fine, Vec::new()));
+        assert_eq!((routes.tell(id, text()), routes.count()), (Told::Fine, 0));
+        // Told until somebody has heard, however much is on its way.
+        assert_eq!((routes.abandoned(), routes.abandoned()), (vec![id], Vec::new()));
     }
 }

@@ -21,7 +21,7 @@ pub use request::{
 };
 
 /// Version of these messages. A worker of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Largest frame either way, bytes.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Identifies a request within one worker.

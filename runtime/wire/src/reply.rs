@@ -211,6 +211,10 @@ pub enum FailureKind {
     Model,
     /// The worker went away.
     Gone,
+    /// Policy took the model back. No worker says so.
+    Revoked,
+    /// The caller has used up what it may have. No worker says so.
+    Limited,
     /// Our fault.
     Internal,
 }

@@ -118,6 +118,10 @@ pub struct Generate {
     pub logprobs: Option<u32>,
     /// Goes on after an end-of-sequence token (benchmarks).
     pub ignore_end: bool,
+    /// Whose request it is, as a number that tells nothing: beginnings of
+    /// texts are found again within one scope alone.
+    #[serde(default)]
+    pub scope: u64,
 }
 
 /// What comes before the answer.

@@ -182,6 +182,7 @@ fn generate(prompt: &[u32]) -> Generate {
         constraint: Constraint::Free,
         logprobs: None,
         ignore_end: true,
+        scope: 0,
     }
 }
 

@@ -49,6 +49,10 @@ pub const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
 /// # Errors
 /// [`WorkerError`]; the other side has been told, if it could be.
 pub fn run_on_standard_input(library: &Path) -> Result<(), WorkerError> {
+    // Before the library is loaded, which may keep some of its own. Kernels that
+    // cannot leave what the supervisor closes anyhow.
+    #[cfg(target_os = "linux")]
+    let _ = weighbridge_platform::descriptors::close_inherited();
     let socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from)?;
     run(socket, library)
 }

@@ -86,6 +86,7 @@ fn run(template: &str, script: &str, change: impl FnOnce(&mut Generate, &mut Cha
         constraint: Constraint::Free,
         logprobs: None,
         ignore_end: false,
+        scope: 0,
     };
     change(&mut request, &mut chat);
     request.prompt = Prompt::Chat(chat);

@@ -45,6 +45,8 @@ pub(super) struct Sequence {
     /// Tokens whose keys and values lie in the pages.
     pub(super) past: usize,
     pub(super) pages: Vec<u32>,
+    /// Whose pages may be taken over, and who may take over these.
+    scope: u64,
     /// The beginning that the last indexed page ends.
     node: Node,
     /// Pages indexed.
@@ -74,7 +76,8 @@ pub(super) fn of(id: RequestId, prepared: Prepared, count: &mut u64) -> Option<(
                 length_max: prepared.length_max,
                 past: 0,
                 pages: Vec::new(),
-                node: Node::ROOT,
+                scope: prepared.scope,
+                node: Node::Root(prepared.scope),
                 indexed: 0,
                 fresh: true,
                 choice,
@@ -149,7 +152,7 @@ impl Sequence {
     /// Gives all pages back.
     pub(super) fn release(&mut self, pool: &mut PagePool) {
         pool.release(&std::mem::take(&mut self.pages));
-        (self.past, self.indexed, self.node) = (0, 0, Node::ROOT);
+        (self.past, self.indexed, self.node) = (0, 0, Node::Root(self.scope));
     }
 }
 

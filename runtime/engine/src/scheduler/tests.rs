@@ -75,6 +75,7 @@ fn request(prompt: &[u32], tokens: u32) -> Generate {
         constraint: Constraint::Free,
         logprobs: None,
         ignore_end: false,
+        scope: 0,
     }
 }
 
@@ -230,6 +231,28 @@ fn a_prompt_seen_before_is_found_and_changes_nothing() {
     assert_eq!(heard[&1].usage.unwrap().cached_tokens, 96);
     assert_eq!(heard[&2].usage.unwrap().cached_tokens, 88, "the last token is always read");
     assert!(engine.stats().pages_cached > 0);
+}
+
+#[test]
+fn a_prompt_of_another_is_not_found() {
+    let (mut engine, ears) = engine(shape(500), Limits::default());
+    let prompt: Vec<u32> = (0..100).map(|i| 10 + i).collect();
+    for (id, scope) in [(0, 7), (1, 8), (2, 7), (3, 8)] {
+        engine.submit(id, Generate { scope, ..request(&prompt, 20) });
+        drain(&mut engine);
+    }
+    // Neither together nor after giving way.
+    for (id, scope) in [(4, 9), (5, 10)] {
+        engine.submit(id, Generate { scope, ..request(&prompt, 20) });
+    }
+    engine.step();
+    let sequence = engine.running.pop().unwrap();
+    engine.preempt(sequence);
+    drain(&mut engine);
+    let heard = ears.borrow().clone();
+    let cached: Vec<u32> = heard.values().map(|heard| heard.usage.unwrap().cached_tokens).collect();
+    assert_eq!(cached[..5], [0, 0, 96, 96, 0]);
+    assert!(heard.values().all(|one| one.essence() == heard[&0].essence()));
 }
 
 #[test]

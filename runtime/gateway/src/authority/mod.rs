@@ -42,22 +42,11 @@ impl Ruling {
         self.obligations.iter().find(|o| o.kind == kind)
     }
 
-    /// `rate_limit("10/m")`: how many requests in which time. What cannot be
-    /// read lets one through an hour, rather than all.
-    pub(crate) fn rate(&self) -> Option<(u32, Duration)> {
-        let text = self.obliges(ObligationKind::RateLimit)?.argument.as_deref().unwrap_or_default();
-        let hour = Duration::from_secs(3600);
-        let rate = text.split_once('/').and_then(|(count, unit)| {
-            let window = match unit.trim() {
-                "s" => Duration::from_secs(1),
-                "m" => Duration::from_secs(60),
-                "h" => hour,
-                "d" => Duration::from_secs(86_400),
-                _ => return None,
-            };
-            Some((count.trim().parse().ok()?, window))
-        });
-        Some(rate.unwrap_or((1, hour)))
+    /// `rate_limit("10/m")`: how many requests in which time; all of them
+    /// hold. What cannot be read lets one through an hour, rather than all.
+    pub(crate) fn rates(&self) -> Vec<(u32, Duration)> {
+        let limits = self.obligations.iter().filter(|o| o.kind == ObligationKind::RateLimit);
+        limits.map(|limit| rate(limit.argument.as_deref().unwrap_or_default())).collect()
     }
 
     /// All that a refused caller is told.
@@ -68,21 +57,36 @@ impl Ruling {
     }
 }
 
+fn rate(text: &str) -> (u32, Duration) {
+    let hour = Duration::from_secs(3600);
+    let rate = text.split_once('/').and_then(|(count, unit)| {
+        let window = match unit.trim() {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => hour,
+            "d" => Duration::from_secs(86_400),
+            _ => return None,
+        };
+        Some((count.trim().parse().ok()?, window))
+    });
+    rate.unwrap_or((1, hour))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rates_are_read_or_strict() {
-        let of = |text: &str| {
-            let limit = Obligation { kind: ObligationKind::RateLimit, argument: Some(text.to_owned()) };
-            Ruling { obligations: vec![limit], ..Ruling::default() }.rate().unwrap()
-        };
+        let limit = |text: &str| Obligation { kind: ObligationKind::RateLimit, argument: Some(text.to_owned()) };
+        let of = rate;
         assert_eq!(of("10/m"), (10, Duration::from_secs(60)));
         assert_eq!(of(" 3 / s "), (3, Duration::from_secs(1)));
         for bad in ["", "10", "x/m", "10/y", "-1/m"] {
             assert_eq!(of(bad), (1, Duration::from_secs(3600)), "{bad}");
         }
-        assert_eq!(Ruling::default().rate(), None);
+        assert_eq!(Ruling::default().rates(), []);
+        let both = Ruling { obligations: vec![limit("1/s"), limit("2/d")], ..Ruling::default() };
+        assert_eq!(both.rates(), [(1, Duration::from_secs(1)), (2, Duration::from_secs(86_400))]);
     }
 }

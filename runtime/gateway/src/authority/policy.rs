@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use weighbridge_policy::{
     Action, Assessment, Context, Decision, PolicySet, Principal, Request, Resource, decide, explain,
 };
-use weighbridge_types::{ObligationKind, Sha256, Verdict};
+use weighbridge_types::{Effect, ObligationKind, Sha256, Verdict};
 
 use super::{Authority, Ruling};
 use crate::identity::Caller;
@@ -102,8 +102,15 @@ impl PolicyAuthority {
         };
         let request = Request { principal: &question.principal, action, resource, context: &context };
         let decision = decide(&request, &loaded.set);
-        let allowed = !decision.refuses();
-        let reason = if allowed { String::new() } else { reason(&request, &loaded.set, &decision) };
+        // What nothing speaks of passes elsewhere; data leaves this machine
+        // only where a policy says so.
+        let silent = matches!(question.about, About::Provider { .. }) && !is_permitted(&decision);
+        let allowed = !decision.refuses() && !silent;
+        let reason = match (allowed, decision.refuses()) {
+            (true, _) => String::new(),
+            (false, true) => reason(&request, &loaded.set, &decision),
+            (false, false) => "no policy permits it, and data leaves this machine only where one does".to_owned(),
+        };
         let ask = (!allowed).then(|| ask(&question.about, &decision));
         Ruling {
             allowed,
@@ -120,6 +127,11 @@ impl Loaded {
     fn new(set: PolicySet, version: String) -> Arc<Self> {
         Arc::new(Self { set, version, kept: RwLock::default() })
     }
+}
+
+/// Whether a policy, by its name, permits it.
+fn is_permitted(decision: &Decision) -> bool {
+    decision.effect == Effect::Allow && decision.policies.iter().any(|id| !id.starts_with("mode:"))
 }
 
 /// In the words of the policies: what they tell the user, or else their
@@ -223,6 +235,18 @@ mod tests {
         authority.replace(set(&policy("none", "", "forbid (principal, action, resource);")), "2".to_owned());
         let ruling = authority.infer(&bob(), &ModelInfo::default());
         assert_eq!((ruling.allowed, ruling.version.as_str()), (false, "2"));
+    }
+
+    #[test]
+    fn data_stays_where_policies_are_silent() {
+        let elsewhere = "permit (principal, action == Action::\"infer\", resource);";
+        let empty = PolicySet::empty().unwrap();
+        for set in [set(&policy("infer-only", "", elsewhere)), empty] {
+            let authority = PolicyAuthority::new(set, "1".to_owned(), Place::default());
+            let ruling = authority.route(&bob(), "far", Some("public"));
+            assert!(!ruling.allowed && ruling.reason.contains("no policy permits it"), "{ruling:?}");
+            assert!(ruling.ask.is_some() && authority.infer(&bob(), &ModelInfo::default()).allowed);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who calls: what the kernel says of the other end of a connection, or what
 //! a token proves. Never what a request says of itself.
 
+mod diag;
 mod sockets;
 mod tokens;
 mod users;
@@ -29,7 +30,7 @@ pub struct Caller {
 /// How a caller is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// By the owner of its loopback socket.
+    /// By the owner of its socket on this machine.
     Socket,
     /// By the credentials of its Unix socket.
     Peer,
@@ -53,9 +54,10 @@ impl Caller {
         Self { principal: Principal::User(users::name(uid)), uid: Some(uid), pid, process, via }
     }
 
-    /// The owner of the other end of a TCP connection on this machine.
+    /// The owner of the other end of a TCP connection on this machine, by
+    /// whichever of its addresses.
     pub(crate) fn of_tcp(peer: SocketAddr, local: SocketAddr, find_process: bool) -> Self {
-        if !peer.ip().to_canonical().is_loopback() {
+        if !sockets::is_here(peer) {
             return Self::anonymous();
         }
         let Some(owner) = sockets::owner(peer, local) else { return Self::anonymous() };

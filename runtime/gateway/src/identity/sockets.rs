@@ -1,7 +1,10 @@
-//! Owners of sockets, as Linux lists them in `/proc/net/tcp` (proc_pid_net(5)).
+//! Owners of sockets, as the kernel tells them, or, where it may not be asked
+//! for one, lists them all in `/proc/net/tcp` (proc_pid_net(5)).
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use super::diag;
 
 /// Most text read of one table, bytes: a line is 150 bytes.
 const TABLE_BYTES_MAX: u64 = 32 << 20;
@@ -16,9 +19,21 @@ pub struct Owner {
     pub inode: u64,
 }
 
+/// Whether `peer` is on this machine: only its own addresses can be bound.
+pub fn is_here(mut peer: SocketAddr) -> bool {
+    peer.set_ip(peer.ip().to_canonical());
+    peer.set_port(0);
+    peer.ip().is_loopback() || UdpSocket::bind(peer).is_ok()
+}
+
 /// The owner of the socket whose own address is `peer` and which is connected
 /// to `local`.
 pub fn owner(peer: SocketAddr, local: SocketAddr) -> Option<Owner> {
+    diag::owner(peer, local).unwrap_or_else(|_| listed(peer, local))
+}
+
+/// The same from the list of all.
+fn listed(peer: SocketAddr, local: SocketAddr) -> Option<Owner> {
     let four = (peer.ip().to_canonical(), local.ip().to_canonical());
     let look = |file: &str, own: String, other: String| {
         let table = std::fs::File::open(file).ok()?;
@@ -107,6 +122,7 @@ mod tests {
             let (server, peer) = listener.accept().unwrap();
             let found = owner(peer, server.local_addr().unwrap()).unwrap();
             assert_eq!(found.uid, std::fs::metadata("/proc/self").unwrap().uid());
+            assert_eq!(listed(peer, server.local_addr().unwrap()), Some(found));
             assert_eq!(holder(found.inode), Some(std::process::id()));
             // Once the client has let go, its place in the table names nobody.
             let local = server.local_addr().unwrap();
@@ -114,6 +130,18 @@ mod tests {
             assert_eq!(owner(peer, local), None);
         }
         assert!(program(std::process::id()).is_some_and(|name| !name.is_empty()));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_addresses() {
+        assert!(is_here("127.0.0.1:80".parse().unwrap()) && is_here("[::ffff:127.0.0.1]:80".parse().unwrap()));
+        // TEST-NET-1 (RFC 5737) is nobody's.
+        assert!(!is_here("192.0.2.1:80".parse().unwrap()));
+        // Which address is used to go elsewhere; nothing is sent.
+        let probe = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if probe.connect("192.0.2.1:9").is_ok() {
+            assert!(is_here(probe.local_addr().unwrap()));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use weighbridge_inference_wire::{Event, Infer, Tensor, TensorType};
 use super::tensors::{from_binary, from_json, to_binary, to_json};
 use crate::answer::unasked;
 use crate::app::Inner;
-use crate::body::{json, must_be_json, read};
+use crate::body::{Read, must_be_json, parse, read};
 use crate::docs::PlainFailures;
 use crate::door::Visit;
 use crate::models::Work;
@@ -151,19 +151,21 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result {
     let (parts, body) = request.into_parts();
-    let read = read(body, &parts.headers, &app.config.limits, &app.room).await?;
-    let length = json_length(&parts.headers, read.bytes.len())?;
+    let room = app.room.hold(&visit.caller.shown());
+    let Read { bytes, room } = read(body, &parts.headers, &app.config.limits, room).await?;
+    let length = json_length(&parts.headers, bytes.len())?;
     // Triton's own client does not say what it sends.
     if length.is_none() && parts.headers.contains_key(header::CONTENT_TYPE) {
         must_be_json(&parts.headers)?;
     }
-    let (head, binary) = read.bytes.split_at_checked(length.unwrap_or(read.bytes.len())).unwrap_or((&read.bytes, &[]));
-    let request: InferRequest = json(head, &app.config.limits)?;
-    let mut ticket = app.open(&visit, &name, "/v2/models/{model}/infer")?;
+    let length = length.unwrap_or(bytes.len()).min(bytes.len());
+    let (head, binary) = (bytes.slice(..length), bytes.slice(length..));
+    let request: InferRequest = parse(&head, &app.config.limits).await?;
+    let mut ticket = app.open(&visit, &name, "/v2/models/{model}/infer", room)?;
     let model = ticket.local()?;
     let (id, wanted) = (request.id.clone(), wanted(&request));
-    let work = ticket.check(request.work(binary))?;
-    drop(read);
+    let work = ticket.check(request.work(&binary))?;
+    drop((bytes, head, binary));
     let mut answer = ticket.submit(vec![Work::Infer(work)], 1).await?;
     let (event, _) = answer.single().await?;
     let Event::Tensors { outputs } = event else { return Err(answer.ticket.refuse(unasked())) };

@@ -15,7 +15,8 @@ use utoipa::ToSchema;
 
 use crate::app::Inner;
 use crate::docs::PlainFailures;
-use crate::models::{ModelInfo, ModelState};
+use crate::door::Visit;
+use crate::models::ModelState;
 use crate::problem::{Problem, Result};
 
 pub(crate) fn routes() -> Router<Arc<Inner>> {
@@ -94,10 +95,6 @@ pub(crate) struct TensorMetadata {
     shape: Vec<i64>,
 }
 
-fn find(app: &Inner, name: &str) -> Result<Arc<ModelInfo>> {
-    app.models.find(name).ok_or_else(|| Problem::no_model(name))
-}
-
 fn one_version(version: &str) -> Result<()> {
     if version == VERSION {
         return Ok(());
@@ -110,8 +107,12 @@ fn one_version(version: &str) -> Result<()> {
     (status = 200, description = "They", body = ModelMetadata),
     PlainFailures,
 ))]
-pub(crate) async fn model(State(app): State<Arc<Inner>>, Path(name): Path<String>) -> Result<Json<ModelMetadata>> {
-    let model = find(&app, &name)?;
+pub(crate) async fn model(
+    State(app): State<Arc<Inner>>,
+    visit: Visit,
+    Path(name): Path<String>,
+) -> Result<Json<ModelMetadata>> {
+    let model = app.look_up_local(&visit, &name)?;
     let facts = model.facts.clone().unwrap_or_default();
     let all = |list: Vec<(String, String, Vec<i64>)>| {
         list.into_iter().map(|(name, datatype, shape)| TensorMetadata { name, datatype, shape }).collect()
@@ -127,10 +128,11 @@ pub(crate) async fn model(State(app): State<Arc<Inner>>, Path(name): Path<String
 
 async fn model_of_version(
     app: State<Arc<Inner>>,
+    visit: Visit,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ModelMetadata>> {
     one_version(&version)?;
-    model(app, Path(name)).await
+    model(app, visit, Path(name)).await
 }
 
 /// Whether a model is loaded.
@@ -140,9 +142,10 @@ async fn model_of_version(
 ))]
 pub(crate) async fn model_ready(
     State(app): State<Arc<Inner>>,
+    visit: Visit,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Ready>)> {
-    let model = find(&app, &name)?;
+    let model = app.look_up_local(&visit, &name)?;
     match &model.state {
         ModelState::Ready => Ok(told(true)),
         ModelState::Loading(why) | ModelState::Restarting(why) | ModelState::Failed(why) | ModelState::Revoked(why) => {
@@ -154,8 +157,9 @@ pub(crate) async fn model_ready(
 
 async fn model_ready_of_version(
     app: State<Arc<Inner>>,
+    visit: Visit,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Ready>)> {
     one_version(&version)?;
-    model_ready(app, Path(name)).await
+    model_ready(app, visit, Path(name)).await
 }

@@ -146,6 +146,7 @@ impl ChatRequest {
             constraint: Format::constraint(self.format)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         })
     }
 }
@@ -165,7 +166,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     let request = asked.value;
     drop(asked.bytes);
     let model = request.model.clone();
-    let mut ticket = app.open(&visit, &model, "/api/chat")?;
+    let mut ticket = app.open(&visit, &model, "/api/chat", asked.room)?;
     let streams = request.stream.unwrap_or(true);
     let silent = request.messages.as_ref().is_none_or(Vec::is_empty);
     let work = ticket.check(request.work())?;

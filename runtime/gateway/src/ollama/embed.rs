@@ -71,7 +71,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     let started = std::time::Instant::now();
     let request = asked.value;
     drop(asked.bytes);
-    let mut ticket = app.open(&visit, &request.model, "/api/embed")?;
+    let mut ticket = app.open(&visit, &request.model, "/api/embed", asked.room)?;
     let input = match request.input {
         OneOrMany::One(text) => TextOrTokens::Text(text),
         OneOrMany::Many(texts) => TextOrTokens::Texts(texts),
@@ -98,7 +98,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
 pub(crate) async fn create_one(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<EmbedOneRequest>) -> Result {
     let request = asked.value;
     drop(asked.bytes);
-    let mut ticket = app.open(&visit, &request.model, "/api/embeddings")?;
+    let mut ticket = app.open(&visit, &request.model, "/api/embeddings", asked.room)?;
     ticket.check(request.options.unwrap_or_default().check())?;
     let (work, count) = ticket.check(embed_work(TextOrTokens::Text(request.prompt), None, true))?;
     let mut answer = ticket.submit(vec![Work::Embed(work)], 1).await?;

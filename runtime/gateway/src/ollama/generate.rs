@@ -95,6 +95,7 @@ impl GenerateRequest {
             constraint: Format::constraint(self.format)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         })
     }
 }
@@ -108,7 +109,7 @@ pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: A
     let request = asked.value;
     drop(asked.bytes);
     let model = request.model.clone();
-    let mut ticket = app.open(&visit, &model, "/api/generate")?;
+    let mut ticket = app.open(&visit, &model, "/api/generate", asked.room)?;
     let info = ticket.local()?;
     let streams = request.stream.unwrap_or(true);
     let part = |response: String, thinking, done_reason, took| GenerateResponse {

@@ -82,20 +82,16 @@ fn tag(model: &ModelInfo, runs: bool) -> Tag {
     }
 }
 
-fn allowed(app: &Inner, visit: &Visit) -> impl Iterator<Item = Arc<ModelInfo>> {
-    app.models.list().into_iter().filter(|m| app.authority.infer(&visit.caller, m).allowed)
-}
-
 /// Models that the caller may use.
 #[utoipa::path(get, path = "/api/tags", tag = "ollama", responses((status = 200, description = "The models", body = Tags)))]
 pub(crate) async fn tags(State(app): State<Arc<Inner>>, visit: Visit) -> Json<Tags> {
-    Json(Tags { models: allowed(&app, &visit).map(|m| tag(&m, false)).collect() })
+    Json(Tags { models: app.offered(&visit).map(|m| tag(&m, false)).collect() })
 }
 
 /// Those of them that are loaded.
 #[utoipa::path(get, path = "/api/ps", tag = "ollama", responses((status = 200, description = "The models", body = Tags)))]
 pub(crate) async fn running(State(app): State<Arc<Inner>>, visit: Visit) -> Json<Tags> {
-    let loaded = allowed(&app, &visit).filter(|m| m.state == ModelState::Ready);
+    let loaded = app.offered(&visit).filter(|m| m.state == ModelState::Ready);
     Json(Tags { models: loaded.map(|m| tag(&m, true)).collect() })
 }
 
@@ -112,9 +108,13 @@ pub(crate) async fn version() -> Json<Version> {
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ShowRequest {
-    #[serde(alias = "name")]
+    #[serde(default)]
     #[schema(max_length = 512)]
-    pub model: String,
+    pub model: Option<String>,
+    /// The older name of `model`; some clients send both.
+    #[serde(default)]
+    #[schema(max_length = 512)]
+    pub name: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,8 +134,10 @@ pub(crate) struct Show {
     (status = 200, description = "The model", body = Show),
     PlainFailures,
 ))]
-pub(crate) async fn show(State(app): State<Arc<Inner>>, asked: Asked<ShowRequest>) -> Result<Json<Show>> {
-    let model = app.models.find(&asked.value.model).ok_or_else(|| Problem::no_model(&asked.value.model))?;
+pub(crate) async fn show(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ShowRequest>) -> Result<Json<Show>> {
+    let named = asked.value.model.or(asked.value.name);
+    let name = named.ok_or_else(|| Problem::field("model", "`model` is missing; name one that /api/tags lists"))?;
+    let model = app.look_up_local(&visit, &name)?;
     let facts = model.facts.clone().unwrap_or_default();
     let mut info = Map::new();
     let family = &facts.architecture;

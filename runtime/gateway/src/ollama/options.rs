@@ -67,7 +67,7 @@ impl Options {
 
 /// `json`, or a JSON schema.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`json` or a JSON schema")]
 pub(crate) enum Format {
     Name(String),
     #[schema(value_type = Object)]
@@ -88,7 +88,7 @@ impl Format {
 
 /// How long a model is to be kept; taken and ignored: models stay.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a duration or a number of seconds")]
 pub(crate) enum KeepAlive {
     Text(#[expect(dead_code, reason = "only its type is looked at")] String),
     Seconds(#[expect(dead_code, reason = "only its type is looked at")] f64),
@@ -96,7 +96,7 @@ pub(crate) enum KeepAlive {
 
 /// Whether to think before answering, or how much.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "true, false or a level")]
 pub(crate) enum Think {
     Whether(bool),
     Level(String),

@@ -39,7 +39,7 @@ pub(crate) struct ChatRequest {
     pub stream_options: Option<StreamOptions>,
     /// Functions the model may call.
     #[serde(default)]
-    #[schema(max_items = 256)]
+    #[schema(max_items = 128)]
     pub tools: Option<Vec<Tool>>,
     #[serde(default)]
     pub tool_choice: Option<ToolChoice>,
@@ -160,6 +160,7 @@ impl ChatRequest {
             constraint: ResponseFormat::constraint(self.response_format)?,
             logprobs: logprobs.then(|| top.unwrap_or(0)),
             ignore_end: false,
+            scope: 0,
         };
         let wanted = Wanted {
             model: self.model,
@@ -180,7 +181,7 @@ impl ChatRequest {
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ChatRequest>) -> Result {
     const PATH: &str = "/v1/chat/completions";
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, PATH)?;
+    let mut ticket = app.open(&visit, &request.model, PATH, asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/chat/completions", &asked.bytes).await;
     }

@@ -15,6 +15,7 @@ use super::sampling::{Drawing, MOST, OneOrMany, ResponseFormat, count, stops};
 use super::usage::Usage;
 use crate::app::Inner;
 use crate::body::Asked;
+use crate::config::Limits;
 use crate::docs::{Failures, SentEvent};
 use crate::door::Visit;
 use crate::models::Work;
@@ -70,7 +71,7 @@ pub(crate) struct CompletionRequest {
 
 /// A text, several, tokens, or several lists of them.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text, a list of texts, a list of tokens or a list of such lists")]
 pub(crate) enum TextOrTokens {
     Text(String),
     Texts(Vec<String>),
@@ -151,7 +152,8 @@ pub(crate) struct Wanted {
 }
 
 impl CompletionRequest {
-    fn work(self, choices_max: u32) -> Result<(Vec<Work>, u32, Wanted)> {
+    fn work(self, limits: &Limits) -> Result<(Vec<Work>, u32, Wanted)> {
+        let choices_max = limits.choices_max;
         let n = count("n", self.n, 1, choices_max)?.unwrap_or(1);
         let prompts = self.prompt.prompts();
         let all = u32::try_from(prompts.len()).ok().and_then(|p| p.checked_mul(n)).unwrap_or(u32::MAX);
@@ -168,11 +170,20 @@ impl CompletionRequest {
             if logprobs.is_some() {
                 return Err(Problem::field("echo", "`echo` does not go with `logprobs`: prompts are not scored"));
             }
+            let lengths = prompts.iter().map(|prompt| if let Prompt::Text(text) = prompt { text.len() } else { 0 });
+            let times = usize::try_from(n).unwrap_or(usize::MAX);
+            let bytes = lengths.fold(0, usize::saturating_add).saturating_mul(times);
+            if bytes > limits.answer_bytes_max {
+                let most = limits.answer_bytes_max;
+                let message = format!(
+                    "`echo` would repeat {bytes} bytes of prompts; at most {most} are: leave it out, or ask for fewer answers (`n`)"
+                );
+                return Err(Problem::field("echo", message));
+            }
             let texts = prompts.iter().map(|prompt| match prompt {
                 Prompt::Text(text) => Ok(text.clone()),
                 _ => Err(Problem::field("echo", "`echo` goes with prompts of text, not of tokens")),
             });
-            let times = usize::try_from(n).unwrap_or(1);
             echoes = texts.collect::<Result<Vec<_>>>()?.into_iter().flat_map(|t| vec![t; times]).collect();
         }
         for (name, text) in [("guided_regex", &self.guided_regex), ("guided_grammar", &self.guided_grammar)] {
@@ -195,6 +206,7 @@ impl CompletionRequest {
             constraint,
             logprobs,
             ignore_end: false,
+            scope: 0,
         };
         let one = |prompt| Work::Generate(Box::new(Generate { prompt, ..generate.clone() }));
         let wanted = Wanted {
@@ -214,13 +226,13 @@ impl CompletionRequest {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<CompletionRequest>) -> Result {
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, "/v1/completions")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/completions", asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/completions", &asked.bytes).await;
     }
     drop(asked.bytes);
     let streams = request.stream.unwrap_or(false);
-    let (works, n, wanted) = ticket.check(request.work(app.config.limits.choices_max))?;
+    let (works, n, wanted) = ticket.check(request.work(&app.config.limits))?;
     let id = format!("cmpl-{}", ticket.id());
     let mut answer = ticket.submit(works, n).await?;
     if streams {

@@ -131,7 +131,7 @@ pub(crate) fn numbers(bytes: &[u8]) -> Vec<f32> {
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<EmbeddingsRequest>) -> Result {
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, "/v1/embeddings")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/embeddings", asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/embeddings", &asked.bytes).await;
     }

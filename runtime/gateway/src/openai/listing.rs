@@ -10,10 +10,12 @@ use weighbridge_types::Sha256;
 
 use super::MODEL_NAME_MAX;
 use crate::app::Inner;
-use crate::docs::ErrorBody;
+use crate::docs::Failures;
 use crate::door::Visit;
 use crate::models::ModelInfo;
 use crate::problem::{Problem, Result};
+use crate::ticket::Place;
+use crate::upstream::Route;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ModelList {
@@ -49,35 +51,38 @@ fn shown(model: &ModelInfo) -> Model {
     }
 }
 
-/// Models that the caller may use, here and at providers.
-#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, description = "The models", body = ModelList)))]
-pub(crate) async fn all(State(app): State<Arc<Inner>>, visit: Visit) -> Json<ModelList> {
-    let class = visit.data_class.as_deref().or(app.config.data_class.as_deref());
-    let local = app.models.list().into_iter().filter(|m| app.authority.infer(&visit.caller, m).allowed);
-    let mut data: Vec<Model> = local.map(|m| shown(&m)).collect();
-    let routes = app.upstream.routes().filter(|r| app.models.find(r.name()).is_none());
-    let may = routes.filter(|r| app.authority.route(&visit.caller, r.provider(), class).allowed);
-    data.extend(may.map(|route| Model {
+fn routed(route: &Route) -> Model {
+    Model {
         id: route.name().to_owned(),
         object: "model",
         created: 0,
         owned_by: format!("provider:{}", route.provider()),
         digest: None,
         context_length: None,
-    }));
+    }
+}
+
+/// Models that the caller may use, here and at providers.
+#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, description = "The models", body = ModelList)))]
+pub(crate) async fn all(State(app): State<Arc<Inner>>, visit: Visit) -> Json<ModelList> {
+    let mut data: Vec<Model> = app.offered(&visit).map(|m| shown(&m)).collect();
+    let routes = app.upstream.routes().filter(|r| app.models.find(r.name()).is_none());
+    let may = routes.filter(|r| app.authority.route(&visit.caller, r.provider(), app.class(&visit)).allowed);
+    data.extend(may.map(|route| routed(route)));
     Json(ModelList { object: "list", data })
 }
 
-/// One model.
+/// One model that the caller may use.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "openai", params(("id" = String, Path, description = "Its name", max_length = 512)), responses(
     (status = 200, description = "The model", body = Model),
-    (status = 400, description = "The name cannot be read", body = ErrorBody),
-    (status = 404, description = "There is none", body = ErrorBody),
+    Failures,
 ))]
-pub(crate) async fn one(State(app): State<Arc<Inner>>, Path(id): Path<String>) -> Result<Json<Model>> {
+pub(crate) async fn one(State(app): State<Arc<Inner>>, visit: Visit, Path(id): Path<String>) -> Result<Json<Model>> {
     if id.len() > MODEL_NAME_MAX {
         return Err(Problem::no_model(&id));
     }
-    let model = app.models.find(&id).ok_or_else(|| Problem::no_model(&id))?;
-    Ok(Json(shown(&model)))
+    Ok(Json(match app.look_up(&visit, &id)? {
+        Place::Local(model) => shown(&model),
+        Place::Provider(route) => routed(&route),
+    }))
 }

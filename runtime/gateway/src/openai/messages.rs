@@ -7,8 +7,8 @@ use weighbridge_inference_wire as wire;
 
 use crate::problem::{Problem, Result};
 
-/// Most functions of one request.
-const TOOLS_MAX: usize = 256;
+/// Most functions of one request, as the engine has it.
+const TOOLS_MAX: usize = 128;
 
 /// One thing said.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -31,7 +31,7 @@ pub(crate) struct Message {
 
 /// Text, or parts of it.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of parts, each with a known `type` and its text")]
 pub(crate) enum Content {
     Text(String),
     Parts(Vec<ContentPart>),
@@ -168,7 +168,7 @@ pub(crate) struct Function {
 
 /// Whether functions are to be called: `auto`, `none`, `required`, or which.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`auto`, `none`, `required` or {\"type\": \"function\", \"function\": {\"name\": …}}")]
 pub(crate) enum ToolChoice {
     Mode(ChoiceMode),
     Named(NamedChoice),

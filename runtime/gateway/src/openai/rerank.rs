@@ -17,8 +17,8 @@ use crate::models::Work;
 use crate::problem::{Problem, Result};
 use crate::stream;
 
-/// Most documents of one request.
-const DOCUMENTS_MAX: usize = 10_000;
+/// Most documents of one request, as the engine has it.
+const DOCUMENTS_MAX: usize = 4096;
 
 /// Documents to be ordered by a query.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,7 +26,7 @@ pub(crate) struct RerankRequest {
     #[schema(max_length = 512)]
     pub model: String,
     pub query: String,
-    #[schema(min_items = 1, max_items = 10000)]
+    #[schema(min_items = 1, max_items = 4096)]
     pub documents: Vec<Document>,
     /// Only the best.
     #[serde(default)]
@@ -38,7 +38,7 @@ pub(crate) struct RerankRequest {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or an object with a `text`")]
 pub(crate) enum Document {
     Text(String),
     Object(DocumentText),
@@ -81,7 +81,7 @@ pub(crate) struct RerankUsage {
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<RerankRequest>) -> Result {
     let request = asked.value;
     drop(asked.bytes);
-    let mut ticket = app.open(&visit, &request.model, "/v1/rerank")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/rerank", asked.room)?;
     let count = request.documents.len();
     let fits = match count {
         1..=DOCUMENTS_MAX => super::sampling::count("top_n", request.top_n, 1, super::sampling::MOST).map(|_| ()),

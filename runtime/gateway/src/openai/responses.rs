@@ -38,7 +38,7 @@ pub(crate) struct ResponsesRequest {
     #[schema(minimum = 1)]
     pub max_output_tokens: Option<u32>,
     #[serde(default)]
-    #[schema(max_items = 256)]
+    #[schema(max_items = 128)]
     pub tools: Option<Vec<ResponseTool>>,
     #[serde(default)]
     pub tool_choice: Option<ResponseChoice>,
@@ -199,6 +199,7 @@ impl ResponsesRequest {
             constraint: TextOptions::constraint(self.text)?,
             logprobs: None,
             ignore_end: false,
+            scope: 0,
         };
         Ok((generate, body))
     }
@@ -226,16 +227,21 @@ impl ResponseBody {
             });
         }
         if !one.text.is_empty() || one.calls.is_empty() {
-            self.output.push(message(&id, self.status, Some(one.text)));
+            self.output.push(message(item_id("msg", &id, self.output.len()), self.status, Some(one.text)));
         }
         self.output.extend(one.calls.into_iter().map(|call| function_call(&id, call, "completed")));
         self.usage = Some(usage.into());
     }
 }
 
-pub(super) fn message(id: &str, status: &'static str, text: Option<String>) -> OutputItem {
+/// The identifier of the item at `place` in an answer `id`.
+pub(super) fn item_id(kind: &str, id: &str, place: usize) -> String {
+    if place == 0 { format!("{kind}_{id}") } else { format!("{kind}_{id}-{place}") }
+}
+
+pub(super) fn message(item: String, status: &'static str, text: Option<String>) -> OutputItem {
     let content = text.map(|text| OutputPart::OutputText { text, annotations: Vec::new() }).into_iter().collect();
-    OutputItem::Message { id: format!("msg_{id}"), role: "assistant", status, content }
+    OutputItem::Message { id: item, role: "assistant", status, content }
 }
 
 pub(super) fn function_call(id: &str, call: wire::Call, status: &'static str) -> OutputItem {
@@ -255,7 +261,7 @@ pub(super) fn function_call(id: &str, call: wire::Call, status: &'static str) ->
 ))]
 pub(crate) async fn create(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ResponsesRequest>) -> Result {
     let request = asked.value;
-    let mut ticket = app.open(&visit, &request.model, "/v1/responses")?;
+    let mut ticket = app.open(&visit, &request.model, "/v1/responses", asked.room)?;
     if let Place::Provider(route) = ticket.place.clone() {
         return app.upstream.forward(ticket, &route, "/responses", &asked.bytes).await;
     }

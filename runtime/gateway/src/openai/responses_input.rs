@@ -11,7 +11,7 @@ use crate::problem::{Problem, Result};
 
 /// A text, or what was said and done so far.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of items")]
 pub(crate) enum Input {
     Text(String),
     Items(Vec<Item>),
@@ -19,7 +19,7 @@ pub(crate) enum Input {
 
 /// One thing said or done.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a message, a `function_call`, a `function_call_output` or `reasoning`")]
 pub(crate) enum Item {
     Typed(TypedItem),
     /// A message that does not say that it is one.
@@ -68,7 +68,7 @@ pub(crate) struct ResponseTool {
 
 /// `auto`, `none`, `required`, or which.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`auto`, `none`, `required` or {\"type\": \"function\", \"name\": …}")]
 pub(crate) enum ResponseChoice {
     Mode(ChoiceMode),
     Named(NamedResponseChoice),

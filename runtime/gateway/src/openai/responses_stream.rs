@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use weighbridge_inference_wire::{Call, Event};
 
-use super::responses::{OutputItem, OutputPart, ResponseBody, function_call, message};
+use super::responses::{OutputItem, OutputPart, ResponseBody, function_call, item_id, message};
 use crate::answer::{Collected, unasked};
 use crate::problem::{Dialect, Problem};
 use crate::stream::{self, Writer};
@@ -64,7 +64,7 @@ impl ResponseWriter {
 
     fn item_id(&self, open: Open) -> String {
         let kind = if open == Open::Thoughts { "rs" } else { "msg" };
-        format!("{kind}_{}", self.body.id)
+        item_id(kind, &self.body.id, self.index)
     }
 
     /// Makes `wanted` the item that is being written.
@@ -74,7 +74,6 @@ impl ResponseWriter {
         }
         self.close(out);
         self.open = wanted;
-        let id = self.body.id.clone();
         let (item, part) = match wanted {
             Open::Nothing => return,
             Open::Thoughts => (
@@ -87,7 +86,7 @@ impl ResponseWriter {
                 OutputPart::ReasoningText { text: String::new() },
             ),
             Open::Text => (
-                message(&id, "in_progress", None),
+                message(self.item_id(wanted), "in_progress", None),
                 OutputPart::OutputText { text: String::new(), annotations: Vec::new() },
             ),
         };
@@ -114,7 +113,7 @@ impl ResponseWriter {
         } else {
             let text = std::mem::take(&mut self.said.text);
             let part = OutputPart::OutputText { text: text.clone(), annotations: Vec::new() };
-            let item = message(&self.body.id, "completed", Some(text.clone()));
+            let item = message(item_id.clone(), "completed", Some(text.clone()));
             ("response.output_text.done", text, part, item)
         };
         let place = json!({ "item_id": item_id, "output_index": index, "content_index": 0 });
@@ -217,5 +216,52 @@ impl Writer for ResponseWriter {
             Event::Failed { failure } => self.fail(&failure.into(), out),
             _ => self.fail(&unasked(), out),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::openai::responses::Nothing;
+
+    fn body() -> ResponseBody {
+        ResponseBody {
+            id: "resp_1".to_owned(),
+            object: "response",
+            created_at: 0,
+            status: "in_progress",
+            model: "m".to_owned(),
+            output: Vec::new(),
+            error: None,
+            incomplete_details: None,
+            instructions: None,
+            parallel_tool_calls: true,
+            tool_choice: "auto".into(),
+            tools: Vec::new(),
+            metadata: Nothing {},
+            store: false,
+            usage: None,
+        }
+    }
+
+    #[test]
+    fn every_item_has_an_identifier_of_its_own() {
+        let mut writer = ResponseWriter::new(body());
+        let mut out = Vec::new();
+        let text = |thought| Event::Text { choice: 0, text: "x".to_owned(), thought, chances: Vec::new() };
+        let call = Call { index: 0, name: "f".to_owned(), arguments: "{}".to_owned() };
+        let call = Event::Call { choice: 0, call };
+        let done = Event::Done { usage: weighbridge_inference_wire::Usage::default() };
+        for event in [text(true), text(false), call, text(true), text(false), done] {
+            writer.event(event, &mut out);
+        }
+        let said = String::from_utf8(out).unwrap();
+        let last = said.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        let items = last["response"]["output"].as_array().unwrap();
+        let ids: BTreeSet<_> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
+        assert_eq!((items.len(), ids.len()), (5, 5), "{ids:?}");
     }
 }

@@ -21,7 +21,7 @@ const SCHEMA_BYTES_MAX: usize = 256 << 10;
 
 /// One text or several.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text or a list of texts")]
 pub(crate) enum OneOrMany {
     One(String),
     Many(Vec<String>),

@@ -83,7 +83,7 @@ impl Upstream {
 
     /// Sends `body` to `path` of the provider and passes back what it says.
     pub async fn forward(&self, mut ticket: Ticket, route: &Route, path: &str, body: &[u8]) -> Result {
-        ticket.keep_prompt(body);
+        ticket.keep_prompt(body)?;
         let request = ticket.check(route.request(path, body))?;
         let id = &route.provider.id;
         let failed =
@@ -247,6 +247,9 @@ impl Stream for Passed {
                     this.ticket.token();
                     this.ticket.keep(&String::from_utf8_lossy(&data));
                     this.meter.see(&data);
+                    if let Some(failure) = this.ticket.spent() {
+                        return Poll::Ready(Some(Err(io::Error::other(failure.message))));
+                    }
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Poll::Ready(None) => {

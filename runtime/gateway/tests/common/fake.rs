@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use weighbridge_gateway::{Caller, EventSender, Events, ModelInfo, Models, Refusal, Work, events};
+use weighbridge_gateway::{Caller, EventSender, Events, ModelInfo, ModelState, Models, Refusal, Work, events};
 use weighbridge_inference_wire::{
     Call, Constraint, Event, Facts, Failure, FailureKind, FinishReason, Generate, Infer, Prompt, Stats, Tensor,
     TensorType, TokenChance, ToolChoice, Usage,
@@ -56,6 +56,11 @@ impl Models for Fake {
                 },
             ),
             model("secret", Facts::default()),
+            Arc::new(ModelInfo {
+                id: "taken".to_owned(),
+                state: ModelState::Revoked("`taken` was revoked: it is unsafe; ask alice".to_owned()),
+                ..ModelInfo::default()
+            }),
             model("embed", Facts { embedding_size: Some(8), ..Facts::default() }),
             model("rerank", Facts { reranks: true, ..Facts::default() }),
             model(
@@ -66,7 +71,7 @@ impl Models for Fake {
     }
 
     fn find(&self, name: &str) -> Option<Arc<ModelInfo>> {
-        self.list().into_iter().find(|m| m.id == name || (m.id == "tiny" && name == "tiny:latest"))
+        self.list().into_iter().find(|m| m.id == name)
     }
 
     fn submit(&self, _: &ModelInfo, work: Work, _: &Caller) -> BoxFuture<'static, Result<Events, Refusal>> {

@@ -151,6 +151,7 @@ pub fn generate(prompt: &str, tokens: u32) -> Generate {
         constraint: Constraint::Free,
         logprobs: None,
         ignore_end: true,
+        scope: 0,
     }
 }
 

@@ -1,26 +1,27 @@
 //! One request from decision to record.
 
+mod open;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use serde_json::json;
-use weighbridge_inference_wire::{Event, Usage};
-use weighbridge_types::ObligationKind;
+use weighbridge_inference_wire::{Event, Failure, FailureKind, Usage};
 
 use crate::answer::Answer;
 use crate::app::Inner;
-use crate::authority::Ruling;
 use crate::door::Visit;
-use crate::models::{ModelInfo, ModelState, Work};
+use crate::models::{ModelInfo, Work};
 use crate::problem::{Problem, Result};
 use crate::quota::Share;
 use crate::record::{Outcome, RequestRecord};
+use crate::room::Hold;
 use crate::upstream::Route;
 
 /// Tokens counted before they are charged.
-const CHARGE_TOKENS: u64 = 64;
+const CHARGE_TOKENS: u64 = 16;
 /// Most text kept of a prompt or an answer, bytes.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// Bytes to a token, where nobody counted.
@@ -43,109 +44,17 @@ pub(crate) struct Ticket {
     series: String,
     started: Instant,
     share: Option<Share>,
+    /// Tokens written, those that were charged and those that were not.
     charged: u64,
     uncharged: u64,
+    /// Tokens that the prompt has, about.
     prompt_estimate: u64,
+    /// What the caller may have was used up while this was written.
+    spent: Option<Problem>,
     keeps: bool,
     notice: Option<HeaderValue>,
-}
-
-impl Inner {
-    /// Decides about a request for `model`, and counts it.
-    pub fn open(self: &Arc<Self>, visit: &Visit, model: &str, endpoint: &'static str) -> Result<Ticket> {
-        let place = match self.models.find(model) {
-            Some(model) => Place::Local(model),
-            None => Place::Provider(self.upstream.route(model).ok_or_else(|| Problem::no_model(model))?),
-        };
-        let caller = &visit.caller;
-        let class = visit.data_class.as_deref().or(self.config.data_class.as_deref());
-        let (action, ruling, what, series) = match &place {
-            Place::Local(model) => {
-                let what = format!("`{}` to answer {}", model.id, caller.shown());
-                ("infer", self.authority.infer(caller, model), what, model.id.clone())
-            }
-            Place::Provider(route) => {
-                let id = route.provider();
-                let ruling = self.authority.route(caller, id, class);
-                let what = format!("data of {} to go to provider `{id}`", caller.shown());
-                ("routeToProvider", ruling, what, route.name().to_owned())
-            }
-        };
-        let mut ticket = Ticket {
-            entry: self.entry(visit, model, endpoint, action, &place, &ruling),
-            app: self.clone(),
-            visit: visit.clone(),
-            series,
-            started: Instant::now(),
-            share: None,
-            charged: 0,
-            uncharged: 0,
-            prompt_estimate: 0,
-            keeps: ruling.obliges(ObligationKind::RecordPrompt).is_some(),
-            notice: ruling
-                .obliges(ObligationKind::NotifyUser)
-                .and_then(|o| HeaderValue::from_str(o.argument.as_deref()?).ok()),
-            place,
-        };
-        if let Place::Provider(_) = ticket.place {
-            ticket.entry.data_class = class.map(str::to_owned);
-        }
-        if !ruling.allowed {
-            let mut refused = Problem::new(StatusCode::FORBIDDEN, "policy_denied", ruling.refusal(&what));
-            refused.field = Some("model".to_owned());
-            return Err(ticket.refuse(refused));
-        }
-        let (name, now) = (caller.shown(), ticket.entry.time);
-        match self.quotas.begin(&name, now).and_then(|share| self.quotas.rate(&name, &ruling, now).map(|()| share)) {
-            Ok(share) => ticket.share = Some(share),
-            Err(problem) => return Err(ticket.refuse(problem)),
-        }
-        Ok(ticket)
-    }
-
-    fn entry(
-        &self,
-        visit: &Visit,
-        model: &str,
-        endpoint: &'static str,
-        action: &'static str,
-        place: &Place,
-        ruling: &Ruling,
-    ) -> RequestRecord {
-        let caller = &visit.caller;
-        let (digest, by, why) = match place {
-            Place::Local(model) => (model.digest, "local".to_owned(), "the model is served on this machine".to_owned()),
-            Place::Provider(route) => (None, format!("provider:{}", route.provider()), route.why()),
-        };
-        RequestRecord {
-            time: Timestamp::now(),
-            id: visit.id.clone(),
-            caller: caller.shown(),
-            uid: caller.uid,
-            pid: caller.pid,
-            process: caller.process.clone(),
-            model: model.chars().take(256).collect(),
-            digest,
-            action,
-            endpoint,
-            allowed: ruling.allowed,
-            policies: ruling.policies.clone(),
-            policy_version: ruling.version.clone(),
-            obligations: ruling.obligations.clone(),
-            data_class: None,
-            answered_by: if ruling.allowed { by } else { "nobody".to_owned() },
-            why,
-            outcome: Outcome::Cancelled,
-            reason: None,
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            completion_tokens: 0,
-            latency_us: 0,
-            first_token_us: None,
-            prompt: None,
-            answer: None,
-        }
-    }
+    /// For what was sent, wherever it waits.
+    _room: Hold,
 }
 
 impl Ticket {
@@ -167,12 +76,9 @@ impl Ticket {
     /// Hands `works` to the model, all at once.
     pub async fn submit(mut self, works: Vec<Work>, choices: u32) -> Result<Answer> {
         let model = self.local()?;
-        if let ModelState::Failed(why) | ModelState::Revoked(why) = &model.state {
-            let message = format!("model `{}` is not served any more: {why}", model.id);
-            return Err(self.refuse(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "model_unavailable", message)));
-        }
-        let bytes: usize = works.iter().map(size).sum();
-        self.prompt_estimate = u64::try_from(bytes).unwrap_or(u64::MAX) / TOKEN_BYTES;
+        let served = open::served(&model);
+        self.check(served)?;
+        self.reserve(works.iter().map(read).fold(0, usize::saturating_add))?;
         if self.keeps {
             let text = works.iter().map(shown).collect::<Vec<_>>().join("\n");
             self.entry.prompt = Some(cut(text));
@@ -187,10 +93,18 @@ impl Ticket {
         Ok(Answer::new(self, parts, choices))
     }
 
+    /// Charges what reading that many bytes will take, about, before they are
+    /// read: requests side by side see what the others have begun.
+    fn reserve(&mut self, bytes: usize) -> Result<()> {
+        self.prompt_estimate = u64::try_from(bytes).unwrap_or(u64::MAX) / TOKEN_BYTES;
+        let reserved = self.share.as_mut().map_or(Ok(()), |s| s.reserve(self.prompt_estimate, Timestamp::now()));
+        self.check(reserved)
+    }
+
     /// Ends with `problem`, and gives it back.
     pub fn refuse(&mut self, problem: Problem) -> Problem {
         self.entry.outcome = problem.outcome();
-        self.entry.reason = Some(problem.message.chars().take(1024).collect());
+        self.entry.reason = Some(problem.reason());
         problem
     }
 
@@ -240,10 +154,25 @@ impl Ticket {
     }
 
     /// Takes note of what is asked; keeps it only if policy obliges to.
-    pub fn keep_prompt(&mut self, text: &[u8]) {
-        self.prompt_estimate = u64::try_from(text.len()).unwrap_or(u64::MAX) / TOKEN_BYTES;
+    pub fn keep_prompt(&mut self, text: &[u8]) -> Result<()> {
         if self.keeps {
             self.entry.prompt = Some(cut(String::from_utf8_lossy(text).into_owned()));
+        }
+        self.reserve(text.len())
+    }
+
+    /// Whether the answer must end: the caller has used up what it may have.
+    pub fn spent(&mut self) -> Option<Failure> {
+        let problem = self.spent.clone()?;
+        let message = self.refuse(problem).message;
+        Some(Failure { kind: FailureKind::Limited, message, field: None })
+    }
+
+    /// `failure` as its caller is told.
+    pub fn problem(&self, failure: Failure) -> Problem {
+        match &self.spent {
+            Some(problem) if failure.kind == FailureKind::Limited => problem.clone(),
+            _ => failure.into(),
         }
     }
 
@@ -253,10 +182,10 @@ impl Ticket {
         self.entry.prompt_tokens = usage.prompt_tokens.into();
         self.entry.cached_tokens = usage.cached_tokens.into();
         self.entry.completion_tokens = usage.completion_tokens.into();
-        let all = self.entry.prompt_tokens + self.entry.completion_tokens;
-        self.uncharged = 0;
-        self.prompt_estimate = 0;
-        self.charge(all.saturating_sub(self.charged));
+        if let Some(share) = &mut self.share {
+            share.settle(self.entry.prompt_tokens, Timestamp::now());
+        }
+        self.charge(self.entry.completion_tokens.saturating_sub(self.charged));
     }
 
     /// What it took, where nobody tells: a token for each piece, and the length
@@ -274,7 +203,7 @@ impl Ticket {
         self.charged = self.charged.saturating_add(tokens);
         self.uncharged = 0;
         if let Some(share) = &self.share {
-            share.charge(tokens, Timestamp::now());
+            self.spent = share.charge(tokens, Timestamp::now());
         }
     }
 
@@ -306,10 +235,11 @@ impl Drop for Ticket {
         // Whoever leaves before the end still had it read and written.
         if self.entry.outcome != Outcome::Answered && self.share.is_some() {
             let written = self.charged.saturating_add(self.uncharged);
-            if self.entry.outcome == Outcome::Cancelled {
-                self.charge(self.uncharged.saturating_add(self.prompt_estimate));
-            } else {
-                self.charge(self.uncharged);
+            self.charge(self.uncharged);
+            if let Some(share) = &mut self.share
+                && !matches!(self.entry.outcome, Outcome::Cancelled | Outcome::Limited)
+            {
+                share.settle(0, Timestamp::now());
             }
             self.entry.completion_tokens = written;
         }
@@ -323,18 +253,15 @@ fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Bytes of text in `work`.
-fn size(work: &Work) -> usize {
-    use weighbridge_inference_wire::Prompt;
+/// Bytes that `work` has a model read as text. Tensors are no text, and a
+/// query is read with each document.
+fn read(work: &Work) -> usize {
     match work {
-        Work::Generate(generate) => match &generate.prompt {
-            Prompt::Text(text) => text.len(),
-            Prompt::Tokens(tokens) => tokens.len().saturating_mul(4),
-            Prompt::Chat(chat) => chat.messages.iter().map(|m| m.content.len()).sum(),
-        },
-        Work::Embed(embed) => embed.texts.iter().map(String::len).sum(),
-        Work::Rerank(rerank) => rerank.documents.iter().map(String::len).sum(),
         Work::Infer(_) => 0,
+        Work::Rerank(rerank) => {
+            work.bytes().saturating_add(rerank.query.len().saturating_mul(rerank.documents.len().saturating_sub(1)))
+        }
+        other => other.bytes(),
     }
 }
 
