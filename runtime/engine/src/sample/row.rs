@@ -146,7 +146,11 @@ impl Changes<'_> {
             let word = |at: usize| u64::from(mask.get(2 * number + at).copied().unwrap_or(0));
             match word(1) << 32 | word(0) {
                 u64::MAX => {}
-                0 => self.tops.iter_mut().skip(number).take(1).for_each(|top| *top = f32::NEG_INFINITY),
+                0 => {
+                    if let Some(top) = self.tops.get_mut(number) {
+                        *top = f32::NEG_INFINITY;
+                    }
+                }
                 word => {
                     for (bit, logit) in self.chunk(number).iter_mut().enumerate() {
                         if word >> bit & 1 == 0 {
