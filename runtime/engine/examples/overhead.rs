@@ -1,21 +1,24 @@
 //! What a step costs besides the arithmetic: a model that does nothing, a
-//! vocabulary of 152,000 tokens. Prints a table.
+//! vocabulary of 152,000 tokens. Prints a table, and the memory that reading
+//! the vocabulary leaves behind.
 //!
 //! `cargo run --release -p weighbridge-engine --example overhead`
 
 use std::cell::Cell;
 use std::error::Error;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use weighbridge_engine::sample::{Random, Sampler};
+use weighbridge_engine::sample::{Random, Sampler, Scratch};
 use weighbridge_engine::{Batch, Engine, Grammars, LanguageModel, Limits, Prepare, Shape, StepError, Text, TextFiles};
 use weighbridge_inference_wire::{Constraint, Event, Generate, Prompt, Sampling};
 
 const VOCABULARY: usize = 152_000;
-const STEPS: u32 = 100;
+const STEPS: u32 = 480;
 
 struct Idle {
     logits: Vec<f32>,
@@ -33,7 +36,16 @@ impl LanguageModel for Idle {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let text = Arc::new(tokenizer()?);
+    if std::env::args().nth(1).as_deref() == Some("read") {
+        return read();
+    }
+    let file = tokenizer()?;
+    let mut reader = Command::new(std::env::current_exe()?).arg("read").stdin(Stdio::piped()).spawn()?;
+    reader.stdin.take().ok_or("no pipe")?.write_all(file.as_bytes())?;
+    reader.wait()?;
+    let files = TextFiles { tokenizer: file.as_bytes(), config: None, generation: None };
+    let text = Text::load(&files, VOCABULARY).map_err(|failure| failure.message)?;
+    let text = Arc::new(text);
     let mut random = Random::new(1);
     // Like a model's: a bell of deviation 2, and a few tokens that stand out.
     let row: Vec<f32> = (0..VOCABULARY)
@@ -103,31 +115,32 @@ fn overhead(
     for _ in 0..5 {
         engine.step();
     }
-    let started = Instant::now();
+    let started = ran()?;
     let mut steps = 0u32;
-    while steps < STEPS && engine.stats().running == u32::try_from(count)? {
+    let enough = STEPS / u32::try_from(count.min(8))?;
+    while steps < enough && engine.stats().running == u32::try_from(count)? {
         engine.step();
         steps += 1;
     }
     if heard.get() == 0 || steps == 0 {
         return Err("nothing was written".into());
     }
-    Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(steps))
+    Ok((ran()? - started) * 1e6 / f64::from(steps))
 }
 
 /// Times of masks along a constrained answer.
 fn masks(text: &Arc<Text>, row: &[f32]) -> Result<(), Box<dyn Error>> {
     let failed = |failure: weighbridge_inference_wire::Failure| failure.message;
     let grammars = Grammars::new(Arc::clone(text), VOCABULARY);
-    let started = Instant::now();
+    let started = ran()?;
     grammars.constrain(&Constraint::Json).map_err(failed)?;
-    println!("\nreading the vocabulary and the first grammar: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
-    let started = Instant::now();
+    println!("\nreading the vocabulary and the first grammar: {:.1} ms", (ran()? - started) * 1e3);
+    let started = ran()?;
     for _ in 0..20 {
         grammars.constrain(&Constraint::Schema(schema())).map_err(failed)?;
     }
-    println!("compiling a schema: {:.2} ms", started.elapsed().as_secs_f64() * 1e3 / 20.0);
-    let mut times = Vec::new();
+    println!("compiling a schema: {:.2} ms", (ran()? - started) * 1e3 / 20.0);
+    let (mut times, mut scratch) = (Vec::new(), Scratch::default());
     for seed in 0..20 {
         let mut grammar = grammars.constrain(&Constraint::Schema(schema())).map_err(failed)?.ok_or("free")?;
         let mut sampler = Sampler::new(&Sampling::default(), &Sampling::default(), VOCABULARY, seed).map_err(failed)?;
@@ -135,7 +148,7 @@ fn masks(text: &Arc<Text>, row: &[f32]) -> Result<(), Box<dyn Error>> {
             let started = Instant::now();
             let mask = grammar.mask().map_err(failed)?;
             times.push(started.elapsed().as_secs_f64() * 1e6);
-            let token = sampler.draw(row, Some(mask), &[]).map_err(failed)?;
+            let token = sampler.draw(row, Some(mask), &[], &mut scratch).map_err(failed)?;
             if text.ends().contains(&token) || grammar.accept(token).map_err(failed)? {
                 break;
             }
@@ -169,7 +182,7 @@ fn schema() -> Value {
 }
 
 /// A byte-level vocabulary of words with and without a space before them.
-fn tokenizer() -> Result<Text, Box<dyn Error>> {
+fn tokenizer() -> Result<String, Box<dyn Error>> {
     let mut vocabulary = Map::new();
     for code in (33..=126).chain(161..=172).chain(174..=323) {
         if let Some(character) = char::from_u32(code) {
@@ -180,14 +193,20 @@ fn tokenizer() -> Result<Text, Box<dyn Error>> {
     for mark in marks {
         vocabulary.entry(mark).or_insert(json!(0));
     }
+    // Words grow letter by letter, as a trained vocabulary's do.
     let mut random = Random::new(2);
+    let mut words: Vec<String> = (b'a'..=b'z').map(|letter| char::from(letter).to_string()).collect();
+    words.push("Ġ".to_owned());
+    let mut merges = Vec::new();
     while vocabulary.len() < VOCABULARY - 1 {
-        let mut word = String::from(if random.uniform() < 0.5 { "Ġ" } else { "" });
-        for _ in 0..2 + random.bits() % 8 {
-            let letter = u8::try_from(random.bits() % 26)?;
-            word.push(char::from(b'a' + letter));
+        let begin = words.get(usize::try_from(random.bits())? % words.len()).cloned().unwrap_or_default();
+        let letter = char::from(b'a' + u8::try_from(random.bits() % 26)?);
+        let word = format!("{begin}{letter}");
+        if word.len() < 14 && !vocabulary.contains_key(&word) {
+            vocabulary.insert(word.clone(), json!(0));
+            merges.push(json!([begin, letter.to_string()]));
+            words.push(word);
         }
-        vocabulary.entry(word).or_insert(json!(0));
     }
     for (number, (_, token)) in vocabulary.iter_mut().enumerate() {
         *token = json!(number);
@@ -199,9 +218,38 @@ fn tokenizer() -> Result<Text, Box<dyn Error>> {
                           "normalized": false, "special": true}],
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
         "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": []}
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": merges}
     });
-    let file = file.to_string();
-    let files = TextFiles { tokenizer: file.as_bytes(), config: None, generation: None };
-    Text::load(&files, VOCABULARY).map_err(|failure| failure.message.into())
+    Ok(file.to_string())
+}
+
+/// Reads a tokenizer in a process of its own, and says what that takes.
+fn read() -> Result<(), Box<dyn Error>> {
+    let mut file = Vec::new();
+    std::io::stdin().read_to_end(&mut file)?;
+    let (before, started) = (resident()?, ran()?);
+    let files = TextFiles { tokenizer: &file, config: None, generation: None };
+    let text = Text::load(&files, VOCABULARY).map_err(|failure| failure.message)?;
+    let (took, after) = (ran()? - started, resident()?);
+    println!(
+        "reading a tokenizer of {} KB: {:.0} ms, {} KB stay resident\n",
+        file.len() >> 10,
+        took * 1e3,
+        after - before
+    );
+    drop(text);
+    Ok(())
+}
+
+/// Seconds that this thread ran; other programs do not count.
+fn ran() -> Result<f64, Box<dyn Error>> {
+    let figures = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(figures.split(' ').next().ok_or("no figure")?.parse::<f64>()? / 1e9)
+}
+
+/// KB of memory that are resident.
+fn resident() -> Result<usize, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no figure")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Value;
 use weighbridge_inference_wire::{Chat, Constraint, Facts, Failure, FailureKind, Generate, Prompt, ToolChoice};
 
 use crate::answer::{Answer, Split, Stops};
@@ -38,7 +39,7 @@ pub struct Prepare {
 
 /// A request whose prompt is tokens.
 pub struct Prepared {
-    pub(crate) tokens: Vec<u32>,
+    pub(crate) tokens: Arc<[u32]>,
     /// Most tokens of prompt and answer together.
     pub(crate) length_max: usize,
     pub(crate) choices: Vec<Choice>,
@@ -137,7 +138,7 @@ impl Prepare {
             choices.push(Choice { sampler, ..first.clone() });
         }
         Ok(Prepared {
-            tokens: opening.tokens,
+            tokens: opening.tokens.into(),
             length_max,
             choices,
             logprobs: request.logprobs.map(|count| count as usize),
@@ -192,7 +193,7 @@ impl Prepare {
                 plain(tokens.clone())
             }
             Prompt::Text(text) => {
-                self.text.check_bytes(text.len(), self.room)?;
+                self.text.check(text, self.room)?;
                 plain(self.known(self.text.encode(text, true)?)?)
             }
             Prompt::Chat(chat) => self.chat(chat, &request.constraint),
@@ -211,10 +212,9 @@ impl Prepare {
         if chat.template_variables.values().any(is_deep) {
             return Err(invalid("chat_template_kwargs", "a variable of the chat template is nested too deep"));
         }
-        let bytes = chat.messages.iter().map(|message| message.content.len()).sum();
-        self.text.check_bytes(bytes, self.room)?;
+        self.text.check_bytes(weight(chat), self.room)?;
         let prompt = template.render(chat, &self.text)?;
-        self.text.check_bytes(prompt.len(), self.room)?;
+        self.text.check(&prompt, self.room)?;
         let tokens = self.known(self.text.encode_guarded(&prompt)?)?;
 
         let offered = !chat.tools.is_empty() && chat.tool_choice != ToolChoice::None;
@@ -251,5 +251,34 @@ impl Prepare {
             ))),
             None => Ok(tokens),
         }
+    }
+}
+
+/// Bytes of all that a template may write.
+fn weight(chat: &Chat) -> usize {
+    let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let messages = chat.messages.iter().map(|message| {
+        let calls = message.tool_calls.iter().map(|call| call.id.len() + call.name.len() + strings(&call.arguments));
+        message.role.len()
+            + message.content.len()
+            + of(&message.name)
+            + of(&message.tool_call_id)
+            + calls.sum::<usize>()
+    });
+    let tools = chat
+        .tools
+        .iter()
+        .map(|tool| tool.name.len() + of(&tool.description) + tool.parameters.as_ref().map_or(0, strings));
+    let variables = chat.template_variables.iter().map(|(name, value)| name.len() + strings(value));
+    messages.chain(tools).chain(variables).sum()
+}
+
+/// Bytes of all strings in `value`.
+fn strings(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(strings).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, field)| name.len() + strings(field)).sum(),
+        _ => 0,
     }
 }

@@ -8,7 +8,7 @@ use crate::model::names::Names;
 use crate::output::{Output, Sink};
 use crate::source::Source;
 use crate::weights::{Packer, Tensors};
-use crate::{GRAPH_FILE, ImportError, MANIFEST_FILE, TEMPLATE_FILE, TOKENIZER_FILE, WEIGHTS_FILE, gguf, hf};
+use crate::{GRAPH_FILE, ImportError, MANIFEST_FILE, TEMPLATE_FILE, TOKENIZER_FILE, WEIGHTS_FILE, gguf, hf, sampling};
 
 /// How matrices that are stored as floats are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +103,7 @@ pub fn import(source: &Source, sink: &mut dyn Sink, options: &Options) -> Result
         parameters: tensors.parameters,
         bos: loaded.bos,
         eos: loaded.eos,
+        sampling: sampling::read(source)?,
         layouts,
         rounded,
         files,

@@ -28,6 +28,7 @@ mod model;
 mod output;
 #[cfg(feature = "reference")]
 pub mod reference;
+mod sampling;
 mod source;
 mod tokenizer;
 mod weights;
@@ -36,6 +37,7 @@ pub use error::ImportError;
 pub use import::{Options, Quantisation, import};
 pub use manifest::{FileEntry, Manifest, Origin, Rounded, SCHEMA, Share, Token};
 pub use output::Sink;
+pub use sampling::Sampling;
 pub use source::{Part, Source};
 pub use weighbridge_formats::{Input, ReadAt};
 

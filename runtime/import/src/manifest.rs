@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampling::Sampling;
+
 /// Version of the manifest's members. Readers ignore members they do not know.
 pub const SCHEMA: u32 = 1;
 
@@ -46,6 +48,9 @@ pub struct Manifest {
     /// Tokens that end an answer; the first is the model's own choice.
     #[serde(default)]
     pub eos: Vec<Token>,
+    /// How the model's authors draw its tokens, if stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
     /// How the packed matrices are laid out.
     #[serde(default)]
     pub layouts: Vec<Share>,

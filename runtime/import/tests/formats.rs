@@ -29,7 +29,7 @@ fn onnx_reads_what_is_written() {
         return;
     };
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/check_onnx.py");
-    for sample in ["llama", "gemma2", "gemma3_text", "phi3", "qwen3", "mixed"] {
+    for sample in ["llama_16", "gemma2", "gemma3_text", "phi3", "qwen3", "mixed"] {
         let (_, model) = imported(&gguf(sample), &F16).unwrap();
         let target = tempfile::tempdir().unwrap();
         for (name, bytes) in &model.0 {
@@ -75,6 +75,80 @@ fn the_manifest_names_every_file_by_its_bytes() {
 }
 
 #[test]
+fn the_manifest_says_how_the_authors_draw() {
+    let with = |generation: &Value| {
+        let mut files = folder("qwen2");
+        files.push(("generation_config.json", generation.to_string().into_bytes()));
+        let (manifest, model) = imported(&files, &Options::default()).unwrap();
+        let written: Manifest = serde_json::from_slice(&model.0[MANIFEST_FILE]).unwrap();
+        assert_eq!(written, manifest);
+        manifest.sampling
+    };
+    let stated = json!({"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.05});
+    let sampling = with(&stated).unwrap();
+    assert_eq!((sampling.temperature, sampling.top_p, sampling.top_k), (Some(0.7), Some(0.8), Some(20)));
+    assert_eq!((sampling.repetition_penalty, sampling.min_p), (Some(1.05), None));
+    let wild = json!({"temperature": -1, "top_k": 1u64 << 40, "top_p": "x", "min_p": 0.1, "repetition_penalty": 1e9});
+    let sampling = with(&wild).unwrap();
+    assert_eq!((sampling.temperature, sampling.top_k, sampling.top_p), (None, None, None));
+    assert_eq!((sampling.min_p, sampling.repetition_penalty), (Some(0.1), None));
+    assert_eq!(with(&json!({"eos_token_id": 2})), None);
+    assert_eq!(imported(&folder("qwen2"), &Options::default()).unwrap().0.sampling, None);
+}
+
+/// What `transformers` takes members to mean that are not there.
+#[test]
+fn absent_members_mean_what_transformers_takes_them_for() {
+    let windows = |name: &str, change: fn(&mut Value)| {
+        let mut files = folder(name);
+        let mut config: Value = serde_json::from_slice(&files[0].1).unwrap();
+        change(&mut config);
+        files[0].1 = config.to_string().into_bytes();
+        let (_, model) = imported(&files, &F16).unwrap();
+        let graph = Graph::read(&model.0[GRAPH_FILE]).unwrap();
+        let attention = graph.nodes.iter().filter(|n| n.op == "Attention");
+        let window = |n: &weighbridge_import::reference::Node| {
+            n.attributes.iter().find(|(name, _)| name == "window").unwrap().1.clone()
+        };
+        attention.map(window).collect::<Vec<_>>()
+    };
+    for name in ["qwen2", "qwen3"] {
+        let absent = windows(name, |c| {
+            c["sliding_window"] = json!(8);
+            c.as_object_mut().unwrap().remove("layer_types");
+            c.as_object_mut().unwrap().remove("use_sliding_window");
+        });
+        assert_eq!(absent, [Attribute::Int(0), Attribute::Int(0)], "{name}");
+        let on = windows(name, |c| {
+            c["sliding_window"] = json!(8);
+            c["use_sliding_window"] = json!(true);
+            c["max_window_layers"] = json!(1);
+            c.as_object_mut().unwrap().remove("layer_types");
+        });
+        assert_eq!(on, [Attribute::Int(0), Attribute::Int(8)], "{name}");
+    }
+}
+
+/// Without an original length the attention factor comes from `factor`.
+#[test]
+fn long_rotations_without_an_original_length_scale_by_their_factor() {
+    let graph = |change: &dyn Fn(&mut Value)| {
+        let mut files = folder("phi3_long");
+        let mut config: Value = serde_json::from_slice(&files[0].1).unwrap();
+        config.as_object_mut().unwrap().remove("original_max_position_embeddings");
+        config["rope_parameters"].as_object_mut().unwrap().remove("original_max_position_embeddings");
+        change(&mut config);
+        files[0].1 = config.to_string().into_bytes();
+        imported(&files, &Options { long_context: true, ..F16 }).unwrap().1.0[GRAPH_FILE].clone()
+    };
+    let context = 256f64;
+    let factor = (1.0 + 16f64.ln() / context.ln()).sqrt();
+    let by_factor = graph(&|c| c["rope_parameters"]["factor"] = json!(16.0));
+    assert!(by_factor == graph(&|c| c["rope_parameters"]["attention_factor"] = json!(factor)));
+    assert!(by_factor != graph(&|_| ()));
+}
+
+#[test]
 fn weights_start_at_pages_and_tied_heads_are_shared() {
     let (_, tied) = imported(&folder("qwen2"), &F16).unwrap();
     let graph = Graph::read(&tied.0[GRAPH_FILE]).unwrap();
@@ -84,7 +158,7 @@ fn weights_start_at_pages_and_tied_heads_are_shared() {
     let (first, last) = (graph.nodes.first().unwrap(), graph.nodes.last().unwrap());
     assert_eq!((first.op.as_str(), last.op.as_str()), ("Embed", "MatMul"));
     assert_eq!(first.inputs[1], last.inputs[1]);
-    let (_, untied) = imported(&folder("llama"), &F16).unwrap();
+    let (_, untied) = imported(&folder("llama_16"), &F16).unwrap();
     let graph = Graph::read(&untied.0[GRAPH_FILE]).unwrap();
     assert_ne!(graph.nodes.first().unwrap().inputs[1], graph.nodes.last().unwrap().inputs[1]);
 }
@@ -117,7 +191,7 @@ fn old_and_new_configurations_give_one_graph() {
         c["rope_theta"] = parameters.as_object_mut().unwrap().remove("rope_theta").unwrap();
         c["rope_scaling"] = parameters;
     };
-    older("llama", flat);
+    older("llama_16", flat);
     older("phi3", |c| {
         let mut parameters = c.as_object_mut().unwrap().remove("rope_parameters").unwrap();
         let members = parameters.as_object_mut().unwrap();

@@ -87,7 +87,10 @@ fn configurations_that_lie_are_refused() {
         ("num_key_value_heads", json!(0), "number of key and value heads"),
         ("head_dim", json!(7), "head size"),
         ("head_dim", json!(1u64 << 33), "head size"),
-        ("head_dim", json!(16), "configuration asks for"),
+        ("head_dim", json!(32), "configuration asks for"),
+        ("head_dim", json!(8), "expected 1 to 512, a multiple of 16"),
+        ("head_dim", json!(1024), "expected 1 to 512"),
+        ("use_bidirectional_attention", json!(true), "those behind them"),
         ("intermediate_size", json!(96), "configuration asks for"),
         ("vocab_size", json!(4_000_000_000u64), "vocabulary size"),
         ("vocab_size", json!(204), "configuration asks for 204"),
@@ -105,7 +108,7 @@ fn configurations_that_lie_are_refused() {
         ("rope_parameters", json!({"rope_theta": 1e4, "partial_rotary_factor": 9}), "partial_rotary_factor"),
         ("rope_parameters", json!({"rope_type": "longrope", "short_factor": [1]}), "short_factor"),
     ] {
-        let files = with_config("llama", |c| c[field] = value.clone());
+        let files = with_config("llama_16", |c| c[field] = value.clone());
         let error = refusal(&files);
         assert!(error.contains(said), "{field} = {value}: {error}");
     }
@@ -126,10 +129,10 @@ fn tensors_that_lie_are_refused() {
     let name = "model.layers.0.self_attn.q_proj.weight";
     let norm = "model.norm.weight";
     let set = |path: &'static str, field: &'static str, value: Value| {
-        refusal(&with_header("llama", move |h| h[path][field] = value.clone()))
+        refusal(&with_header("llama_16", move |h| h[path][field] = value.clone()))
     };
-    assert!(set(name, "shape", json!([16, 64])).contains("is 16 by 64"));
-    assert!(set(name, "shape", json!([32, 16, 2])).contains("3 dimensions"));
+    assert!(set(name, "shape", json!([32, 64])).contains("is 32 by 64"));
+    assert!(set(name, "shape", json!([32, 32, 2])).contains("3 dimensions"));
     assert!(set(name, "shape", json!([u64::MAX, u64::MAX])).contains("cannot be read"));
     assert!(set(name, "shape", json!([0, 32])).contains("cannot be read"));
     assert!(set(name, "dtype", json!("I16")).contains("has type `I16`"));
@@ -138,7 +141,7 @@ fn tensors_that_lie_are_refused() {
     assert!(set(name, "data_offsets", json!([1u64 << 40, (1u64 << 40) + 2048])).contains("cannot be read"));
     assert!(set(norm, "shape", json!([16, 2])).contains("is 16 by 2"));
     let renamed = |to: &'static str| {
-        refusal(&with_header("llama", move |h| {
+        refusal(&with_header("llama_16", move |h| {
             let object = h.as_object_mut().unwrap();
             let tensor = object.remove(name).unwrap();
             object.insert(to.to_owned(), tensor);
@@ -148,7 +151,7 @@ fn tensors_that_lie_are_refused() {
     assert!(renamed("a\u{7}\u{202e}b").contains("cannot be read"));
     assert!(renamed("../../etc/passwd").contains("cannot be read"));
     // Two names for the same bytes.
-    let extra = with_header("llama", |h| h["extra.weight"] = h[norm].clone());
+    let extra = with_header("llama_16", |h| h["extra.weight"] = h[norm].clone());
     assert!(refusal(&extra).contains("cannot be read"));
 }
 
@@ -163,7 +166,7 @@ fn a_family_is_not_imported_as_another() {
 
 #[test]
 fn gguf_files_that_lie_are_refused() {
-    let honest = || read("llama", "model.gguf");
+    let honest = || read("llama_16", "model.gguf");
     let mixed = || read("mixed", "model.gguf");
     let number = |key: &str, value: u32| after(honest(), key, 4, &value.to_le_bytes());
     let q = "blk.0.attn_q.weight";
@@ -174,7 +177,7 @@ fn gguf_files_that_lie_are_refused() {
         (number("llama.embedding_length", 64), "configuration asks for"),
         (number("llama.embedding_length", 31), "hidden size"),
         (number("llama.attention.head_count", 0), "heads"),
-        (number("llama.attention.key_length", 16), "values differ"),
+        (number("llama.attention.key_length", 32), "values differ"),
         (number("llama.rope.dimension_count", 4096), "more than a head has"),
         (number("llama.rope.dimension_count", 3), "a vector of 1 floats"),
         (number("llama.feed_forward_length", 128), "configuration asks for"),
@@ -221,7 +224,7 @@ fn damaged_scales_are_refused() {
 
 #[test]
 fn files_that_are_missing_or_foreign_are_named() {
-    let without = |name: &str| folder("llama").into_iter().filter(|(n, _)| *n != name).collect::<Files>();
+    let without = |name: &str| folder("llama_16").into_iter().filter(|(n, _)| *n != name).collect::<Files>();
     assert!(refusal(&without("config.json")).contains("neither"));
     assert!(refusal(&without("model.safetensors")).contains("`model.safetensors`"));
     assert!(refusal(&without("tokenizer.json")).contains("use_fast"));
@@ -239,13 +242,13 @@ fn files_that_are_missing_or_foreign_are_named() {
     assert!(with("chat_template.jinja", b"\xff").contains("UTF-8"));
     assert!(with("model.safetensors.index.json", br#"{"weight_map":{"a":"../b"}}"#).contains("`../b`"));
     assert!(with("generation_config.json", b"nonsense").contains("generation_config.json"));
-    let two = [("a.gguf", read("llama", "model.gguf")), ("b.gguf", read("llama", "model.gguf"))];
+    let two = [("a.gguf", read("llama_16", "model.gguf")), ("b.gguf", read("llama_16", "model.gguf"))];
     assert!(refusal(&two).contains("2 are there"));
 }
 
 #[test]
 fn cut_files_are_refused_wherever_they_end() {
-    for name in ["llama", "phi3"] {
+    for name in ["llama_16", "phi3"] {
         let whole = read(name, "model.gguf");
         for at in (0..whole.len()).step_by(211) {
             let error = refusal(&[("model.gguf", whole[..at].to_vec())]);
@@ -270,7 +273,7 @@ fn a_sink_that_fails_stops_the_import() {
         }
     }
     for room in [0, 5000, 60_000] {
-        let error = import(&source(&gguf("llama")), &mut Full(room), &Options::default()).unwrap_err();
+        let error = import(&source(&gguf("llama_16")), &mut Full(room), &Options::default()).unwrap_err();
         assert!(matches!(error, ImportError::Write { .. }), "{error}");
     }
 }
@@ -297,12 +300,12 @@ proptest! {
             bytes[at.min(end)..end].fill(byte);
             let _ = imported(&[("model.gguf", bytes)], &Options::default());
         }
-        let mut files = folder("llama");
+        let mut files = folder("llama_16");
         let end = (at + if wide { 8 } else { 1 }).min(files[1].1.len());
         files[1].1[at.min(end)..end].fill(byte);
         let _ = imported(&files, &Options::default());
         let mut files = vec![("tokenizer.json", TOKENIZER.as_bytes().to_vec())];
-        files.extend(folder("llama").into_iter().take(2));
+        files.extend(folder("llama_16").into_iter().take(2));
         let n = at % files[1].1.len();
         files[1].1[n] = byte;
         let mut sink = Memory::default();

@@ -69,10 +69,17 @@ impl Answer {
         self.split.calls() > 0
     }
 
-    /// Whether what comes next is a thought.
+    /// Whether what comes next is a thought. A thought has ended with its mark,
+    /// even while that is held back because a stop text may begin in it.
     #[must_use]
     pub fn thinks(&self) -> bool {
-        self.split.thinks()
+        self.split.thinks_after(self.stops.held())
+    }
+
+    /// Whether text is held back that may be a call.
+    #[must_use]
+    pub fn holds_call(&self) -> bool {
+        self.split.holds_call()
     }
 }
 

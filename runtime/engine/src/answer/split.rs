@@ -58,6 +58,18 @@ impl Split {
         self.state == State::Thought
     }
 
+    /// Whether what comes next is a thought, if `coming` comes first.
+    pub(super) fn thinks_after(&self, coming: &str) -> bool {
+        // The mark may begin in what is held here and end in what is coming.
+        self.thinks() && (coming.is_empty() || !format!("{}{coming}", self.held).contains(THOUGHT))
+    }
+
+    /// Whether text is held back that may be a call.
+    #[must_use]
+    pub fn holds_call(&self) -> bool {
+        matches!(self.state, State::Call | State::Calls)
+    }
+
     /// Takes more of the answer.
     pub fn push(&mut self, text: &str, said: &mut Vec<Said>) {
         self.held.push_str(text);

@@ -48,6 +48,11 @@ impl Stops {
         false
     }
 
+    /// What may be the beginning of a stop text.
+    pub(super) fn held(&self) -> &str {
+        &self.held
+    }
+
     /// No more comes: lets go of the rest.
     pub fn finish(&mut self, free: &mut String) {
         free.push_str(&std::mem::take(&mut self.held));

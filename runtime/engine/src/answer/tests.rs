@@ -72,6 +72,24 @@ fn thoughts_are_told_from_the_answer() {
 }
 
 #[test]
+fn a_thought_has_ended_though_its_mark_may_begin_a_stop_text() {
+    for stop in ["</think>\n!", "think>\n!", ">!"] {
+        let mut answer = Answer::new(stops(&[stop]), Split::new(true, true, None));
+        let mut said = Vec::new();
+        for part in ["hm", "</th", "ink"] {
+            answer.push(part.as_bytes(), &mut said);
+            assert!(answer.thinks(), "{stop} after {part}");
+        }
+        answer.push(b">", &mut said);
+        assert!(!answer.thinks(), "{stop}");
+        answer.push(b"Yes", &mut said);
+        assert!(!answer.thinks());
+        answer.finish(&mut said);
+        assert_eq!(said, [Said::Thought("hm".into()), text("Yes")]);
+    }
+}
+
+#[test]
 fn hermes_calls_are_held_until_whole() {
     let split = Split::new(false, false, Some(CallFormat::Hermes));
     let input = "I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1, \"a\": \"é\"}}\n</tool_call>\n\

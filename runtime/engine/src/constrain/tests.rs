@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::sample::{Random, Sampler};
+use crate::sample::{Random, Sampler, Scratch};
 use crate::text::samples;
 
 const VOCABULARY: usize = 460;
@@ -26,7 +26,7 @@ fn draw(constraint: &Constraint, seed: u64, most: usize) -> Option<String> {
     let mut bytes = Vec::new();
     for _ in 0..most {
         let logits: Vec<f32> = (0..VOCABULARY).map(|_| (random.uniform() * 4.0) as f32).collect();
-        let token = sampler.draw(&logits, Some(grammar.mask().unwrap()), &[]).unwrap();
+        let token = sampler.draw(&logits, Some(grammar.mask().unwrap()), &[], &mut Scratch::default()).unwrap();
         if text.ends().contains(&token) {
             return Some(String::from_utf8(bytes).unwrap());
         }
@@ -145,7 +145,7 @@ fn bombs_end_in_time_with_a_clear_failure_or_an_answer() {
                 let mut sampler = Sampler::new(&Default::default(), &Default::default(), VOCABULARY, 1).unwrap();
                 for _ in 0..50 {
                     let Ok(mask) = grammar.mask() else { break };
-                    let token = sampler.draw(&[0.0; VOCABULARY], Some(mask), &[]).unwrap();
+                    let token = sampler.draw(&[0.0; VOCABULARY], Some(mask), &[], &mut Scratch::default()).unwrap();
                     if text.ends().contains(&token) || grammar.accept(token).unwrap_or(true) {
                         break;
                     }

@@ -1,5 +1,8 @@
 //! How likely tokens were, for those who ask.
 
+use weighbridge_inference_wire::Failure;
+
+use super::row::Scratch;
 use super::select;
 
 /// Natural logarithms of probabilities at one place, of the raw logits.
@@ -12,20 +15,21 @@ pub struct Chances {
 }
 
 /// Chances of `drawn` and of the `count` likeliest tokens.
-#[must_use]
-pub fn chances(logits: &[f32], drawn: u32, count: usize) -> Chances {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let norm = f64::from(top) + select::total(logits, top, 1.0).ln();
+///
+/// # Errors
+/// Logits that are no numbers: the model's fault.
+pub fn chances(logits: &[f32], drawn: u32, count: usize, scratch: &mut Scratch) -> Result<Chances, Failure> {
+    let (row, room) = scratch.read(logits)?;
+    let top = row.likeliest()?.1;
+    let norm = f64::from(top) + select::total(&row, top, 1.0).ln();
     // Wire JSON has no infinities.
     #[expect(clippy::cast_possible_truncation, reason = "the difference of two logits' size")]
     let of = |logit: f32| ((f64::from(logit) - norm) as f32).max(-9999.0);
     let mut likeliest = Vec::new();
     if count > 0 {
-        select::best(logits, count, &mut likeliest);
-        likeliest.sort_unstable_by(select::likelier);
-        for (_, logit) in &mut likeliest {
-            *logit = of(*logit);
-        }
+        select::best(&row, count, room);
+        room.candidates.sort_unstable_by(select::likelier);
+        likeliest.extend(room.candidates.iter().map(|&(token, logit)| (token, of(logit))));
     }
-    Chances { drawn: logits.get(drawn as usize).map_or(-9999.0, |&logit| of(logit)), likeliest }
+    Ok(Chances { drawn: logits.get(drawn as usize).map_or(-9999.0, |&logit| of(logit)), likeliest })
 }

@@ -10,6 +10,7 @@
 
 mod chances;
 mod random;
+mod row;
 mod select;
 
 use std::collections::HashMap;
@@ -19,11 +20,15 @@ use weighbridge_inference_wire::{Failure, Sampling};
 pub use chances::{Chances, chances};
 pub use random::Random;
 pub(crate) use random::seed_of_choice;
+pub use row::Scratch;
 
 use crate::failure::{invalid, model};
+use row::{Changes, Room, Row};
 
 /// Most tokens with a bias in one request.
 const BIAS_COUNT_MAX: usize = 4096;
+/// Largest bias, up or down; what the field's clients send.
+const BIAS_MAX: f32 = 100.0;
 
 /// How one answer draws its tokens.
 #[derive(Debug, Clone)]
@@ -39,8 +44,6 @@ pub struct Sampler {
     random: Random,
     /// Times each token was written; 0 for those of the prompt alone.
     written: HashMap<u32, u32>,
-    scratch: Vec<f32>,
-    candidates: Vec<(u32, f32)>,
 }
 
 impl Sampler {
@@ -65,10 +68,13 @@ impl Sampler {
             ));
         }
         for &(token, bias) in &wanted.logit_bias {
-            if token as usize >= vocabulary || !bias.is_finite() {
+            if token as usize >= vocabulary || !bias.is_finite() || bias.abs() > BIAS_MAX {
                 return Err(invalid(
                     "logit_bias",
-                    format!("`logit_bias` has {bias} for token {token}; the model knows tokens below {vocabulary}"),
+                    format!(
+                        "`logit_bias` has {bias} for token {token}; give numbers from -{BIAS_MAX} to {BIAS_MAX}, and \
+                         tokens below {vocabulary}"
+                    ),
                 ));
             }
         }
@@ -90,8 +96,6 @@ impl Sampler {
             bias: wanted.logit_bias.clone(),
             random: Random::new(seed),
             written: HashMap::new(),
-            scratch: Vec::new(),
-            candidates: Vec::new(),
         })
     }
 
@@ -120,48 +124,43 @@ impl Sampler {
     ///
     /// # Errors
     /// Logits that are no numbers, or nothing left to draw: the model's fault.
-    pub fn draw(&mut self, logits: &[f32], mask: Option<&[u32]>, banned: &[u32]) -> Result<u32, Failure> {
+    pub fn draw(
+        &mut self,
+        logits: &[f32],
+        mask: Option<&[u32]>,
+        banned: &[u32],
+        scratch: &mut Scratch,
+    ) -> Result<u32, Failure> {
         let plain = mask.is_none() && banned.is_empty() && self.bias.is_empty() && !self.remembers();
-        if plain {
-            let best = select::likeliest(logits)?;
-            return if self.temperature == 0.0 { Ok(best.0) } else { self.pick(logits, best) };
-        }
-        select::likeliest(logits)?;
-        let mut row = std::mem::take(&mut self.scratch);
-        self.adjust(logits, &mut row);
-        if let Some(mask) = mask {
-            select::keep(&mut row, mask);
-        }
-        for &token in banned {
-            if let Some(logit) = row.get_mut(token as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
-        let drawn = select::likeliest(&row)
-            .and_then(|best| if self.temperature == 0.0 { Ok(best.0) } else { self.pick(&row, best) });
-        self.scratch = row;
-        drawn
+        let (row, room) = if plain {
+            scratch.read(logits)?
+        } else {
+            scratch.changed(logits, |row| {
+                self.adjust(row);
+                if let Some(mask) = mask {
+                    row.keep(mask);
+                }
+                banned.iter().for_each(|&token| row.token(token, |_| f32::NEG_INFINITY));
+            })?
+        };
+        let best = row.likeliest()?;
+        if self.temperature == 0.0 { Ok(best.0) } else { self.pick(&row, best, room) }
     }
 
-    fn adjust(&self, logits: &[f32], row: &mut Vec<f32>) {
-        row.clear();
-        row.extend_from_slice(logits);
+    fn adjust(&self, row: &mut Changes<'_>) {
         for &(token, bias) in &self.bias {
-            if let Some(logit) = row.get_mut(token as usize) {
-                *logit += bias;
-            }
+            row.token(token, |logit| logit + bias);
         }
         for (&token, &count) in &self.written {
-            let Some(logit) = row.get_mut(token as usize) else { continue };
-            *logit = if *logit > 0.0 { *logit / self.repetition } else { *logit * self.repetition };
-            if count > 0 {
+            row.token(token, |logit| {
+                let logit = if logit > 0.0 { logit / self.repetition } else { logit * self.repetition };
                 // Counts stay far below 2^24.
-                *logit -= self.frequency * count as f32 + self.presence;
-            }
+                if count > 0 { logit - (self.frequency * count as f32 + self.presence) } else { logit }
+            });
         }
     }
 
-    fn pick(&mut self, row: &[f32], best: (u32, f32)) -> Result<u32, Failure> {
+    fn pick(&mut self, row: &Row<'_>, best: (u32, f32), room: &mut Room) -> Result<u32, Failure> {
         let spread = 1.0 / self.temperature.max(1e-5);
         // Below this a token weighs less than min_p of the likeliest.
         let floor =
@@ -169,16 +168,15 @@ impl Sampler {
         let limited = self.top_k > 0 && self.top_k < row.len();
         let uniform = self.random.uniform();
         if !limited && self.top_p >= 1.0 {
-            return select::draw_all(row, best, spread, floor, uniform);
+            return Ok(select::draw_all(row, best, spread, floor, uniform, &mut room.sums));
         }
-        let candidates = &mut self.candidates;
         let total = if limited {
-            select::best(row, self.top_k, candidates);
-            select::weigh(candidates, best.1, spread)
+            select::best(row, self.top_k, room);
+            select::weigh(&mut room.candidates, best.1, spread)
         } else {
-            select::nucleus(row, best.1, spread, self.top_p, candidates)
+            select::nucleus(row, best.1, spread, self.top_p, &mut room.candidates)
         };
-        select::draw(candidates, total * f64::from(self.top_p), self.min_p, uniform)
+        select::draw(room, total * f64::from(self.top_p), self.min_p, uniform)
             .ok_or_else(|| model("no token is left to draw from the model's logits"))
     }
 }

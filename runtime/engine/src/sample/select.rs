@@ -1,65 +1,15 @@
 //! Choosing among many logits without sorting them all.
 
-use weighbridge_inference_wire::Failure;
+use super::row::{CHUNK, LANES, Room, Row};
 
-use crate::failure::model;
-
-/// Numbers looked at side by side, so that the compiler uses vectors.
-const LANES: usize = 16;
-
-/// The largest logit and its first place.
-///
-/// # Errors
-/// A logit that is no number or positively infinite, or all negatively so.
-pub(super) fn likeliest(row: &[f32]) -> Result<(u32, f32), Failure> {
-    let mut tops = [f32::NEG_INFINITY; LANES];
-    let mut sound = [true; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for ((top, sound), &logit) in tops.iter_mut().zip(&mut sound).zip(chunk) {
-            *top = if logit > *top { logit } else { *top };
-            // False for NaN and for positive infinity.
-            *sound &= logit < f32::INFINITY;
-        }
-    }
-    for ((top, sound), &logit) in tops.iter_mut().zip(&mut sound).zip(rest) {
-        *top = if logit > *top { logit } else { *top };
-        *sound &= logit < f32::INFINITY;
-    }
-    if sound.contains(&false) {
-        return Err(model("the model's logits are not numbers; its weights or its graph are damaged"));
-    }
-    let best = tops.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    if best == f32::NEG_INFINITY {
-        return Err(model("no token may be drawn: all logits are minus infinity"));
-    }
-    let place = row.iter().position(|&logit| logit == best).and_then(|place| u32::try_from(place).ok());
-    place.map(|place| (place, best)).ok_or_else(|| model("the model gave no logits"))
-}
-
-/// Sets all logits to minus infinity whose bit in `mask` is clear.
-pub(super) fn keep(row: &mut [f32], mask: &[u32]) {
-    let mut words = mask.iter().copied();
-    for chunk in row.chunks_mut(32) {
-        match words.next().unwrap_or(0) {
-            u32::MAX => {}
-            0 => chunk.fill(f32::NEG_INFINITY),
-            word => {
-                for (bit, logit) in chunk.iter_mut().enumerate() {
-                    if word >> bit & 1 == 0 {
-                        *logit = f32::NEG_INFINITY;
-                    }
-                }
-            }
-        }
-    }
-}
+/// Chunks whose weights are summed before they are added up.
+const SUMMED: usize = 16;
+/// Below this [`exp`] is 0.
+const LOWEST: f32 = -87.0;
 
 /// e to the power of `x` for x at most 0, to 2e-7 of itself, from additions and
 /// multiplications alone: the same on every machine, and vectorised.
 pub(super) fn exp(x: f32) -> f32 {
-    const LOWEST: f32 = -87.0;
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to whole numbers
     let lowered = if x > LOWEST { x } else { LOWEST };
     let whole = lowered * std::f32::consts::LOG2_E + ROUND;
@@ -74,22 +24,26 @@ pub(super) fn exp(x: f32) -> f32 {
     if x > LOWEST { series * scale } else { 0.0 }
 }
 
-/// The `count` largest of `row`, unsorted, in `found`.
-pub(super) fn best(row: &[f32], count: usize, found: &mut Vec<(u32, f32)>) {
+/// The `count` largest of `row`, unsorted, in the room for candidates.
+pub(super) fn best(row: &Row<'_>, count: usize, room: &mut Room) {
+    let Room { candidates: found, tops, .. } = room;
     found.clear();
-    let Ok(end) = u32::try_from(row.len()) else { return };
+    // So many chunks have at least one as large as this.
     let mut floor = f32::NEG_INFINITY;
-    let room = count.saturating_mul(2).max(64);
-    for (token, &logit) in (0..end).zip(row) {
-        if logit > floor {
-            found.push((token, logit));
-            if found.len() >= room {
-                cut(found, count);
-                floor = found.iter().map(|&(_, logit)| logit).fold(f32::INFINITY, f32::min);
-            }
-        }
+    if let Some(last) = count.checked_sub(1).filter(|&last| last < row.tops.len()) {
+        tops.clear();
+        tops.extend_from_slice(row.tops);
+        floor = *tops.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1;
     }
+    gather(row, floor.max(f32::MIN), found);
     cut(found, count);
+}
+
+/// All tokens whose logit is at least `floor`, in their order.
+fn gather(row: &Row<'_>, floor: f32, found: &mut Vec<(u32, f32)>) {
+    for (first, chunk) in row.above(floor) {
+        found.extend((first..).zip(chunk).filter(|&(_, &logit)| logit >= floor).map(|(token, &logit)| (token, logit)));
+    }
 }
 
 fn cut(found: &mut Vec<(u32, f32)>, count: usize) {
@@ -115,37 +69,40 @@ pub(super) fn weigh(candidates: &mut [(u32, f32)], top: f32, spread: f32) -> f64
 }
 
 /// Sum of all weights of a row.
-pub(super) fn total(row: &[f32], top: f32, spread: f32) -> f64 {
-    let mut sum = 0.0f64;
-    for chunk in row.chunks(1024) {
-        let mut lanes = [0.0f32; LANES];
-        let parts = chunk.chunks_exact(LANES);
-        let rest = parts.remainder();
-        for part in parts {
-            for (lane, &logit) in lanes.iter_mut().zip(part) {
+pub(super) fn total(row: &Row<'_>, top: f32, spread: f32) -> f64 {
+    (0..row.tops.len()).step_by(SUMMED).map(|first| sum(row, first, top, spread)).fold(0.0, |all, sum| all + sum)
+}
+
+/// Sum of the weights of [`SUMMED`] chunks from `first` on.
+fn sum(row: &Row<'_>, first: usize, top: f32, spread: f32) -> f64 {
+    let mut lanes = [0.0f32; LANES];
+    for (number, &largest) in row.tops.iter().enumerate().skip(first).take(SUMMED) {
+        if (largest - top) * spread > LOWEST {
+            let (parts, rest) = row.chunk(number).as_chunks::<LANES>();
+            for part in parts {
+                for (lane, &logit) in lanes.iter_mut().zip(part) {
+                    *lane += exp((logit - top) * spread);
+                }
+            }
+            for (lane, &logit) in lanes.iter_mut().zip(rest) {
                 *lane += exp((logit - top) * spread);
             }
         }
-        for (lane, &logit) in lanes.iter_mut().zip(rest) {
-            *lane += exp((logit - top) * spread);
-        }
-        sum += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
     }
-    sum
+    lanes.iter().map(|&lane| f64::from(lane)).sum()
 }
 
 /// The likeliest tokens that together have at least `top_p` of all weight, and
 /// perhaps some more, by token, as weights; the sum over all tokens.
-pub(super) fn nucleus(row: &[f32], top: f32, spread: f32, top_p: f32, found: &mut Vec<(u32, f32)>) -> f64 {
+pub(super) fn nucleus(row: &Row<'_>, top: f32, spread: f32, top_p: f32, found: &mut Vec<(u32, f32)>) -> f64 {
     let all = total(row, top, spread);
     let wanted = all * f64::from(top_p);
-    let Ok(end) = u32::try_from(row.len()) else { return all };
     // Natural logarithm of the smallest weight looked at; each round a hundredth.
     let mut depth = -7.0f32;
     loop {
         let floor = top + depth / spread;
         found.clear();
-        found.extend((0..end).zip(row).filter(|&(_, &logit)| logit >= floor).map(|(token, &logit)| (token, logit)));
+        gather(row, floor, found);
         if weigh(found, top, spread) >= wanted || depth < -88.0 {
             return all;
         }
@@ -155,10 +112,12 @@ pub(super) fn nucleus(row: &[f32], top: f32, spread: f32, top_p: f32, found: &mu
 
 /// Draws among the likeliest that make `wanted` of weight together and whose
 /// weight is at least `floor`, by token; always the likeliest.
-pub(super) fn draw(candidates: &mut Vec<(u32, f32)>, wanted: f64, floor: f32, uniform: f64) -> Option<u32> {
+pub(super) fn draw(room: &mut Room, wanted: f64, floor: f32, uniform: f64) -> Option<u32> {
+    let Room { candidates, ordered, .. } = room;
     candidates.sort_unstable_by_key(|&(token, _)| token);
-    let mut ordered = candidates.clone();
-    let last = cut_by_weight(&mut ordered, wanted)?;
+    ordered.clear();
+    ordered.extend_from_slice(candidates);
+    let last = cut_by_weight(ordered, wanted)?;
     let best = candidates.iter().copied().min_by(likelier)?;
     candidates.retain(|one| likelier(one, &last).is_le() && (one.1 >= floor && one.1 > 0.0 || one.0 == best.0));
     let mut left = uniform * candidates.iter().map(|&(_, weight)| f64::from(weight)).sum::<f64>();
@@ -200,40 +159,46 @@ fn cut_by_weight(candidates: &mut [(u32, f32)], wanted: f64) -> Option<(u32, f32
 }
 
 /// Draws from all tokens whose logit is at least `floor`, in their own order.
-///
-/// # Errors
-/// Never for a row that [`likeliest`] accepted.
-pub(super) fn draw_all(row: &[f32], best: (u32, f32), spread: f32, floor: f32, uniform: f64) -> Result<u32, Failure> {
-    const CHUNK: usize = 1024;
+pub(super) fn draw_all(
+    row: &Row<'_>,
+    best: (u32, f32),
+    spread: f32,
+    floor: f32,
+    uniform: f64,
+    sums: &mut Vec<f64>,
+) -> u32 {
     let weight = |logit: f32| if logit >= floor { exp((logit - best.1) * spread) } else { 0.0 };
-    let sums: Vec<f64> = row
-        .chunks(CHUNK)
-        .map(|chunk| {
-            if floor == f32::NEG_INFINITY {
-                total(chunk, best.1, spread)
-            } else {
-                chunk.iter().map(|&logit| f64::from(weight(logit))).sum()
-            }
-        })
-        .collect();
+    // Chunks without weight add nothing.
+    let weighs = |number: usize| row.tops.get(number).is_some_and(|&top| weight(top) > 0.0);
+    let inside = |first: usize| (first..row.tops.len().min(first + SUMMED)).filter(|&number| weighs(number));
+    sums.clear();
+    for first in (0..row.tops.len()).step_by(SUMMED) {
+        sums.push(if floor == f32::NEG_INFINITY {
+            sum(row, first, best.1, spread)
+        } else {
+            inside(first).flat_map(|number| row.chunk(number)).map(|&logit| f64::from(weight(logit))).sum()
+        });
+    }
     let mut left = uniform * sums.iter().sum::<f64>();
     let mut last = best.0;
-    for ((number, chunk), &sum) in row.chunks(CHUNK).enumerate().zip(&sums) {
+    for (first, &sum) in (0..).step_by(SUMMED).zip(sums.iter()) {
         if left >= sum {
             left -= sum;
             continue;
         }
-        for (offset, &logit) in chunk.iter().enumerate() {
-            let weight = f64::from(weight(logit));
-            if weight > 0.0 {
-                last = u32::try_from(number * CHUNK + offset).unwrap_or(best.0);
-                left -= weight;
-                if left < 0.0 {
-                    return Ok(last);
+        for number in inside(first) {
+            for (offset, &logit) in row.chunk(number).iter().enumerate() {
+                let weight = f64::from(weight(logit));
+                if weight > 0.0 {
+                    last = u32::try_from(number * CHUNK + offset).unwrap_or(best.0);
+                    left -= weight;
+                    if left < 0.0 {
+                        return last;
+                    }
                 }
             }
         }
-        return Ok(last);
+        return last;
     }
-    Ok(last)
+    last
 }

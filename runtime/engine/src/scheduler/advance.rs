@@ -4,7 +4,7 @@ use weighbridge_inference_wire::{Event, Failure, FinishReason, RequestId, TokenC
 
 use super::sequence::{Request, Sequence};
 use crate::answer::Said;
-use crate::sample::chances;
+use crate::sample::{Scratch, chances};
 use crate::text::Text;
 
 impl Sequence {
@@ -14,14 +14,19 @@ impl Sequence {
         logits: &[f32],
         request: &mut Request,
         text: &Text,
+        scratch: &mut Scratch,
         sink: &mut impl FnMut(RequestId, Event),
     ) {
         request.first_token.get_or_insert_with(Instant::now);
         self.fresh = false;
-        match self.draw(logits, request, text) {
+        match self.draw(logits, request, text, scratch) {
             Ok((token, complete)) => {
                 let mut said = Vec::new();
                 let reason = self.take(token, complete, request, text, &mut said);
+                if self.choice.answer.holds_call() {
+                    // Calls are told without chances, and may be long.
+                    self.chances.clear();
+                }
                 match reason {
                     None => self.say(said, sink),
                     Some(reason) => {
@@ -38,20 +43,26 @@ impl Sequence {
     }
 
     /// The next token, and whether the constraint is complete with it.
-    fn draw(&mut self, logits: &[f32], request: &Request, text: &Text) -> Result<(u32, bool), Failure> {
+    fn draw(
+        &mut self,
+        logits: &[f32],
+        request: &Request,
+        text: &Text,
+        scratch: &mut Scratch,
+    ) -> Result<(u32, bool), Failure> {
         // Thoughts come before what the constraint is for, and must come to an end.
         let thinks = self.choice.answer.thinks();
         let banned = if thinks && self.choice.grammar.is_some() { text.ends() } else { &[] };
         let grammar = self.choice.grammar.as_mut().filter(|_| !thinks);
         let (token, complete) = match grammar {
             Some(grammar) => {
-                let token = self.choice.sampler.draw(logits, Some(grammar.mask()?), banned)?;
+                let token = self.choice.sampler.draw(logits, Some(grammar.mask()?), banned, scratch)?;
                 (token, text.ends().contains(&token) || grammar.accept(token)?)
             }
-            None => (self.choice.sampler.draw(logits, None, banned)?, false),
+            None => (self.choice.sampler.draw(logits, None, banned, scratch)?, false),
         };
         if let Some(count) = request.logprobs {
-            self.chances.push(chance(logits, token, count, text));
+            self.chances.push(chance(logits, token, count, text, scratch)?);
         }
         Ok((token, complete))
     }
@@ -98,8 +109,14 @@ impl Sequence {
     }
 }
 
-fn chance(logits: &[f32], token: u32, count: usize, text: &Text) -> TokenChance {
-    let found = chances(logits, token, count);
+fn chance(
+    logits: &[f32],
+    token: u32,
+    count: usize,
+    text: &Text,
+    scratch: &mut Scratch,
+) -> Result<TokenChance, Failure> {
+    let found = chances(logits, token, count, scratch)?;
     let shown = |token: u32| (String::from_utf8_lossy(text.bytes(token)).into_owned(), text.bytes(token).to_vec());
     let (drawn, bytes) = shown(token);
     let likeliest = found
@@ -110,5 +127,5 @@ fn chance(logits: &[f32], token: u32, count: usize, text: &Text) -> TokenChance 
             (token, text, bytes, logprob)
         })
         .collect();
-    TokenChance { token, text: drawn, bytes, logprob: found.drawn, likeliest }
+    Ok(TokenChance { token, text: drawn, bytes, logprob: found.drawn, likeliest })
 }

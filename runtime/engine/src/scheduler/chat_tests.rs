@@ -166,6 +166,54 @@ fn calls_are_heard_as_calls() {
 }
 
 #[test]
+fn chances_of_calls_are_not_kept() {
+    let text = Arc::new(samples::load(&samples::byte_level()));
+    let script = format!("Hi <tool_call>{{\"name\": \"{}\"}}", "w".repeat(300));
+    let tokens = text.encode(&script, false).unwrap();
+    let template = Template::load(Some(PLAIN), &text).unwrap();
+    let model = Script { tokens, said: 0, row: Vec::new() };
+    let prepare = Arc::new(Prepare::new(Arc::clone(&text), template, model.shape(), None));
+    let mut engine = Engine::new(model, prepare, Limits::default(), |_, _| {});
+    let message =
+        Message { role: "user".into(), content: "hi".into(), name: None, tool_calls: Vec::new(), tool_call_id: None };
+    let chat = Chat {
+        messages: vec![message],
+        tools: weather(),
+        tool_choice: ToolChoice::Auto,
+        template_variables: serde_json::Map::new(),
+    };
+    engine.submit(
+        1,
+        Generate {
+            prompt: Prompt::Chat(chat),
+            max_tokens: Some(200),
+            choices: 1,
+            stop: Vec::new(),
+            sampling: Sampling { temperature: Some(0.0), ..Sampling::default() },
+            constraint: Constraint::Free,
+            logprobs: Some(5),
+            ignore_end: false,
+        },
+    );
+    let (mut most, mut steps) = (0, 0);
+    while engine.step() {
+        steps += 1;
+        most = most.max(engine.running.iter().map(|one| one.chances.len()).max().unwrap_or(0));
+    }
+    assert!(steps > 50 && most < 20, "{most} chances were held in {steps} steps");
+}
+
+#[test]
+fn a_grammar_begins_with_the_end_of_the_thought_whatever_stops_the_answer() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false});
+    let heard = run(THINKING, "Any text.</think>Certainly! Here you are.", |request, _| {
+        request.constraint = Constraint::Schema(schema.clone());
+        request.stop = vec![">Certainly! No".into(), "</think>!".into()];
+    });
+    assert!(heard.text.trim_start().starts_with('{'), "{}", heard.text);
+}
+
+#[test]
 fn a_forced_call_is_made_whatever_the_model_wants() {
     for choice in [ToolChoice::Required, ToolChoice::Named("weather".into())] {
         let heard = run(PLAIN, "I would rather talk.", |_, chat| (chat.tools, chat.tool_choice) = (weather(), choice));
@@ -202,6 +250,23 @@ fn hostile_requests_end_in_failures_by_field() {
     assert_eq!(heard.failure.unwrap().field.as_deref(), Some("messages"));
     let heard = run(PLAIN, "x", |_, chat| chat.messages[0].content = "x".repeat(8 << 20));
     assert_eq!(heard.failure.unwrap().kind, FailureKind::TooLong);
+    // Every string of the conversation counts, wherever it is.
+    let long = || "x".repeat(2 << 20);
+    let tool = || Tool { name: "f".into(), description: None, parameters: None };
+    let places: [&dyn Fn(&mut Chat); 5] = [
+        &|chat| chat.messages[0].name = Some(long()),
+        &|chat| chat.tools = vec![Tool { description: Some(long()), ..tool() }],
+        &|chat| chat.tools = vec![Tool { parameters: Some(json!({"description": long()})), ..tool() }],
+        &|chat| chat.template_variables = json!({"x": [long()]}).as_object().unwrap().clone(),
+        &|chat| {
+            let call = ToolCall { id: "1".into(), name: "f".into(), arguments: json!({ long(): 1 }) };
+            chat.messages[0].tool_calls.push(call);
+        },
+    ];
+    for place in places {
+        let heard = run("{{ messages[0].content }}", "x", |_, chat| place(chat));
+        assert_eq!(heard.failure.unwrap().kind, FailureKind::TooLong);
+    }
     let heard = run("{{ raise_exception('only in pairs') }}", "x", |_, _| {});
     let failure = heard.failure.unwrap();
     assert_eq!((failure.kind, failure.field.as_deref()), (FailureKind::Invalid, Some("messages")));

@@ -19,6 +19,8 @@ pub(super) struct Fake {
     pub(super) fails_at: Option<usize>,
     pub(super) breaks_at: Option<usize>,
     pub(super) steps: usize,
+    /// What a token takes.
+    pub(super) takes: std::time::Duration,
 }
 
 impl Fake {
@@ -31,6 +33,7 @@ impl Fake {
             fails_at: None,
             breaks_at: None,
             steps: 0,
+            takes: std::time::Duration::ZERO,
             shape,
         }
     }
@@ -68,6 +71,7 @@ impl LanguageModel for Fake {
             return Err(StepError::Graph("the graph is torn".to_owned()));
         }
         self.largest = self.largest.max(batch.tokens.len());
+        std::thread::sleep(self.takes * u32::try_from(batch.tokens.len()).unwrap());
         self.row.clear();
         let size = self.shape.page_tokens;
         let (mut next, mut written) = (0, HashSet::new());

@@ -1,12 +1,13 @@
 //! Continuous batching: which tokens of which sequences go into each step.
 //!
 //! A step holds the newest token of every answer being written and, up to a
-//! budget, chunks of prompts being read, so that no answer stalls behind a long
-//! prompt. Requests are served first come, first served. When pages run out the
+//! budget ([`pace`]), chunks of prompts being read, so that no answer stalls
+//! behind a long prompt. Requests are served first come, first served. When pages run out the
 //! youngest sequence gives all of its back and is read again later; its answer
 //! goes on as if nothing had happened.
 
 mod advance;
+mod pace;
 mod plan;
 mod sequence;
 
@@ -20,6 +21,8 @@ use crate::failure::failed;
 use crate::model::{Batch, LanguageModel, Segment, Shape, StepError};
 use crate::pages::PagePool;
 use crate::prepare::{Prepare, Prepared};
+use crate::sample::Scratch;
+use pace::Pace;
 use sequence::{Request, Sequence, micros};
 
 /// What a scheduler allows itself.
@@ -56,6 +59,9 @@ pub struct Engine<M, S> {
     requests: HashMap<RequestId, Request>,
     sequences: u64,
     stats: Stats,
+    pace: Pace,
+    /// Room for drawing, for one sequence after the other.
+    scratch: Scratch,
     /// Kept between steps to save allocations: place among `running`, tokens.
     planned: Vec<(usize, usize)>,
     tokens: Vec<u32>,
@@ -78,6 +84,8 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
             requests: HashMap::new(),
             sequences: 0,
             stats: Stats::default(),
+            pace: Pace::default(),
+            scratch: Scratch::default(),
             planned: Vec::new(),
             tokens: Vec::new(),
             rows: Vec::new(),
@@ -174,8 +182,11 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
         let begun = Instant::now();
         let planned = std::mem::take(&mut self.planned);
         let failure = self.compute(&mut running, &planned);
+        let took = begun.elapsed();
         self.stats.steps += 1;
-        self.stats.step_us += micros(begun.elapsed());
+        self.stats.step_us += micros(took);
+        let read = planned.iter().filter(|&&(_, count)| count > 1).map(|&(_, count)| count).sum();
+        self.pace.learn(self.tokens.len(), read, took);
         if let Err(failure) = failure {
             let requests: Vec<RequestId> =
                 planned.iter().filter_map(|&(place, _)| running.get(place)).map(|s| s.request).collect();
@@ -244,7 +255,7 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
             let (Some(row), Some(request)) = (rows.next(), self.requests.get_mut(&sequence.request)) else { continue };
             let text = self.prepare.text();
             self.stats.completion_tokens += 1;
-            sequence.advance(row, request, text, &mut self.sink);
+            sequence.advance(row, request, text, &mut self.scratch, &mut self.sink);
         }
         Ok(())
     }

@@ -41,7 +41,9 @@ impl<M: LanguageModel, S: FnMut(RequestId, Event)> Engine<M, S> {
     pub(super) fn plan(&mut self, running: &mut Vec<Sequence>) {
         self.planned.clear();
         self.plan_writing(running);
-        let budget = self.limits.step_tokens.saturating_sub(self.planned.len()).max(self.pool.page_tokens());
+        let writing = self.planned.len();
+        let room = self.limits.step_tokens.saturating_sub(writing);
+        let budget = self.pace.tokens(room, writing > 0).max(self.pool.page_tokens());
         self.plan_reading(running, budget);
     }
 

@@ -1,3 +1,5 @@
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weighbridge_inference_wire::{Failure, RequestId, TokenChance, Usage};
@@ -33,14 +35,42 @@ impl Request {
     }
 }
 
+/// Prompt and answer. All answers to one prompt share it until they have
+/// tokens of their own.
+pub(super) enum Tokens {
+    Prompt(Arc<[u32]>),
+    Own(Vec<u32>),
+}
+
+impl Tokens {
+    pub(super) fn push(&mut self, token: u32) {
+        if let Self::Prompt(prompt) = self {
+            *self = Self::Own(prompt.to_vec());
+        }
+        if let Self::Own(tokens) = self {
+            tokens.push(token);
+        }
+    }
+}
+
+impl Deref for Tokens {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        match self {
+            Self::Prompt(prompt) => prompt,
+            Self::Own(tokens) => tokens,
+        }
+    }
+}
+
 /// One answer and what comes before it.
 pub(super) struct Sequence {
     /// For the model.
     pub(super) key: u64,
     pub(super) request: RequestId,
     pub(super) number: u32,
-    /// Prompt and answer.
-    pub(super) tokens: Vec<u32>,
+    pub(super) tokens: Tokens,
     pub(super) length_max: usize,
     /// Tokens whose keys and values lie in the pages.
     pub(super) past: usize,
@@ -72,7 +102,7 @@ pub(super) fn of(id: RequestId, prepared: Prepared, count: &mut u64) -> Option<(
                 key: *count,
                 request: id,
                 number,
-                tokens: prepared.tokens.clone(),
+                tokens: Tokens::Prompt(Arc::clone(&prepared.tokens)),
                 length_max: prepared.length_max,
                 past: 0,
                 pages: Vec::new(),

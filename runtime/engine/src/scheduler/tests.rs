@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use weighbridge_inference_wire::{Constraint, FinishReason, Prompt, Sampling, Usage};
@@ -339,6 +340,40 @@ fn reading_does_not_hold_up_writing() {
     assert_eq!(written, 2 + 1 + 10, "a token each step");
     assert!(before.usage.is_none());
     drain(&mut engine);
+}
+
+#[test]
+fn a_slow_model_reads_in_smaller_pieces_while_others_write() {
+    let long: Vec<u32> = (0..300).map(|i| 6 + i).collect();
+    let others = [request(&[50, 51], 40), request(&long, 5)];
+    let (mut engine, ears) = engine(shape(500), Limits::default());
+    engine.model.takes = Duration::from_millis(5);
+    engine.submit(0, request(&long[1..], 5));
+    drain(&mut engine);
+    assert!(engine.model.largest <= 300, "{}", engine.model.largest);
+    for id in 1..=2 {
+        engine.submit(id, Generate { ignore_end: true, ..others[id as usize - 1].clone() });
+        engine.step();
+    }
+    engine.model.largest = 0;
+    drain(&mut engine);
+    // 250 ms at 5 ms a token, and the page a chunk ends with.
+    assert!((32..=58).contains(&engine.model.largest), "{}", engine.model.largest);
+    let slow: Vec<Heard> = ears.borrow().values().skip(2).cloned().collect();
+    same(&slow, &alone(&[Generate { ignore_end: true, ..others[1].clone() }]));
+}
+
+#[test]
+fn answers_share_their_prompt_until_they_differ() {
+    let (mut engine, _ears) = engine(shape(500), Limits::default());
+    let prompt: Vec<u32> = (0..100).map(|i| 10 + i).collect();
+    let request = Generate { choices: 100, ignore_end: true, ..request(&prompt, 4) };
+    let prepared = Arc::clone(engine.prepare()).prepare(request).unwrap();
+    let prompt = Arc::clone(&prepared.tokens);
+    engine.enqueue(1, prepared);
+    assert_eq!(Arc::strong_count(&prompt), 101, "ours and those of all answers");
+    drain(&mut engine);
+    assert_eq!(Arc::strong_count(&prompt), 1);
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, ErrorKind, State, Value, filters, functions};
+use minijinja::{Environment, Error, ErrorKind, State, Value, filters, functions, tests};
 use serde_json::Value as Json;
 
-use super::meter::{charge, charge_length, charge_value};
+use super::meter::{charge, charge_length, charge_value, charge_walk, listed, settled};
 
 /// Deepest JSON written.
 const JSON_DEPTH_MAX: usize = 128;
@@ -50,7 +50,9 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     counted(environment, "e", Value::from_function(filters::escape));
 
     environment.add_filter("_b", |value: Value| charge_value(&value).map(|()| value));
-    environment.add_filter("_s", |value: Value| charge_length(&value).map(|()| value));
+    environment.add_filter("_s", |value: Value| charge_length(&value).and_then(|()| listed(value)));
+    environment.add_filter("_q", |value: Value| charge_walk(&value).map(|()| value));
+    environment.add_filter("_v", settled);
     environment.add_filter("_n", |value: Value| {
         if value.is_number() { Ok(value) } else { Err(wrong("only numbers are multiplied in a chat template")) }
     });
@@ -67,16 +69,46 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         let made = Value::from_function(functions::range).call(state, &args)?;
         charge(made.len().unwrap_or(0).saturating_mul(8)).map(|()| made)
     });
+    for (name, maker) in
+        [("dict", Value::from_function(functions::dict)), ("namespace", Value::from_function(functions::namespace))]
+    {
+        environment.add_function(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+            let made = maker.call(state, &args.into_values())?;
+            charge_value(&made).map(|()| made)
+        });
+    }
+    compared(environment, &["eq", "equalto", "=="], tests::is_eq);
+    compared(environment, &["ne", "!="], tests::is_ne);
+    compared(environment, &["lt", "lessthan", "<"], tests::is_lt);
+    compared(environment, &["le", "<="], tests::is_le);
+    compared(environment, &["gt", "greaterthan", ">"], tests::is_gt);
+    compared(environment, &["ge", ">="], tests::is_ge);
+    environment.add_test("in", |state: &State, value: &Value, other: &Value| -> Result<bool, Error> {
+        charge_walk(value)?;
+        charge_walk(other)?;
+        tests::is_in(state, value, other)
+    });
 }
 
-/// `filter` with its input counted; its output is no larger but for a factor.
+/// A test that compares, with both sides counted.
+fn compared(environment: &mut Environment<'static>, names: &[&'static str], test: fn(&Value, &Value) -> bool) {
+    for name in names {
+        environment.add_test(*name, move |value: &Value, other: &Value| -> Result<bool, Error> {
+            charge_walk(value)?;
+            charge_walk(other).map(|()| test(value, other))
+        });
+    }
+}
+
+/// `filter` with its input counted; its output is no larger but for a factor,
+/// and holds on to nothing.
 fn counted(environment: &mut Environment<'static>, name: &'static str, filter: Value) {
     environment.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
         let args = args.into_values();
         if let Some(input) = args.first() {
             charge_value(input)?;
         }
-        filter.call(state, &args)
+        filter.call(state, &args).and_then(listed)
     });
 }
 

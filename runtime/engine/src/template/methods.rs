@@ -4,7 +4,7 @@ use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::filters::{join, replace};
-use super::meter::{charge, charge_value};
+use super::meter::{charge, charge_value, charge_walk};
 
 /// Called for what the template engine itself does not know.
 pub(super) fn call(_: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
@@ -132,6 +132,7 @@ fn of_map(value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
     match name {
         "get" => {
             let (key, otherwise): (Value, Option<Value>) = from_args(args)?;
+            charge_walk(&key)?;
             let found = value.get_item(&key)?;
             Ok(if found.is_undefined() { otherwise.unwrap_or(Value::from(())) } else { found })
         }

@@ -28,7 +28,7 @@ const FUEL_EACH: u64 = 2_000;
 /// Deepest nesting of macros.
 const RECURSION_MAX: usize = 64;
 /// Bytes a template may make of nothing.
-const BYTES_BASE: usize = 4 * 1024 * 1024;
+const BYTES_BASE: usize = 16 * 1024 * 1024;
 /// Bytes a template may make of each byte of the conversation.
 const BYTES_EACH: usize = 32;
 const NAME: &str = "chat_template";

@@ -2,14 +2,20 @@
 //!
 //! `a ~ b` becomes `a|_b ~ b|_b`: `_b` counts and returns its value. So with
 //! lists and dictionaries; `+` and slices copy references and are counted by
-//! their length (`_s`); operands of `*` must be numbers (`_n`).
+//! their length (`_s`); operands of `*` must be numbers (`_n`); what is compared
+//! or looked up by is walked first (`_q`), and so is what a namespace gets to
+//! hold (`_v`), since only there values outlive a turn of a loop.
 //! Long plain text gets a `{{_c(length)}}` inside. The names cannot harm: a
 //! template that calls them itself only counts more.
+
+mod tokens;
 
 use std::collections::BTreeMap;
 
 use minijinja::machinery::{Span, Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
+
+use tokens::{base, before, closing, compares, follows_value, is_literal, lists, operand, slices, target_end};
 
 /// Longest plain text that is not counted: fuel bounds how often it is said.
 const PLAIN_BYTES_MAX: usize = 64;
@@ -35,37 +41,84 @@ pub(super) fn metered(source: &str) -> Result<String, String> {
         tokenize(source, false, syntax()?).collect::<Result<_, _>>().map_err(crate::failure::said)?;
     check(&tokens)?;
     let mut edits = Edits::default();
-    for place in 0..tokens.len() {
-        let Some((token, _)) = tokens.get(place) else { break };
-        match token {
-            Token::TemplateData(text) => plain(source, text, &mut edits)?,
-            Token::Tilde => edits.operands(&tokens, place, "|_b"),
-            Token::Plus => edits.operands(&tokens, place, "|_s"),
-            Token::Mul if !matches!(before(&tokens, place), Some(Token::ParenOpen | Token::Comma)) => {
-                edits.operands(&tokens, place, "|_n");
-            }
-            Token::BracketOpen if follows_value(before(&tokens, place)) && slices(&tokens, place) => {
-                edits.wrap(&tokens, base(&tokens, place), place - 1, "|_s)");
-            }
-            Token::BracketOpen if follows_value(before(&tokens, place)) => {}
-            Token::BracketOpen | Token::BraceOpen => {
-                edits.wrap(&tokens, place, closing(&tokens, place), "|_b)");
-            }
-            Token::Ident(name) if matches!(before(&tokens, place), Some(Token::BlockStart)) => {
-                let other = match *name {
-                    "generation" => "if true",
-                    "endgeneration" => "endif",
-                    _ => continue,
-                };
-                if let Some((_, span)) = tokens.get(place) {
-                    let edit = edits.at(span.start_offset as usize);
-                    (edit.text, edit.drops) = (other.to_owned(), name.len());
-                }
-            }
-            _ => {}
+    let mut after = 0;
+    for (place, (token, _)) in tokens.iter().enumerate() {
+        if let Token::TemplateData(text) = token {
+            plain(source, text, &mut edits)?;
+        } else if matches!(token, Token::BlockStart) {
+            after = block(&tokens, place, &mut edits).unwrap_or(after);
+        } else if place >= after {
+            after = expression(&tokens, place, &mut edits).unwrap_or(after);
         }
     }
     Ok(edits.apply(source))
+}
+
+/// Edits a block as a whole; the place its expressions begin at, if it assigns.
+fn block(tokens: &[(Token<'_>, Span)], place: usize, edits: &mut Edits) -> Option<usize> {
+    let (Token::Ident(name), span) = tokens.get(place + 1)? else { return None };
+    let other = match *name {
+        "generation" => "if true",
+        "endgeneration" => "endif",
+        _ => {
+            let end = target_end(tokens, place + 1, name)?;
+            let last = end + tokens.iter().skip(end).position(|(token, _)| matches!(token, Token::BlockEnd))?;
+            if *name == "set" {
+                let held = tokens.get(place..end)?.iter().any(|(token, _)| matches!(token, Token::Dot));
+                if held {
+                    edits.surround(tokens, end + 1, last - 1, "|_v");
+                } else if lists(tokens, end + 1, last) {
+                    edits.surround(tokens, end + 1, last - 1, "|_b");
+                }
+            }
+            return Some(end + 1);
+        }
+    };
+    let edit = edits.at(span.start_offset as usize);
+    (edit.text, edit.drops) = (other.to_owned(), name.len());
+    None
+}
+
+/// Edits around the token at `place`; the place to go on at, if some are no
+/// expression.
+fn expression(tokens: &[(Token<'_>, Span)], place: usize, edits: &mut Edits) -> Option<usize> {
+    let (token, _) = tokens.get(place)?;
+    match token {
+        Token::Tilde => edits.operands(tokens, place, "|_b"),
+        Token::Plus => {
+            edits.operands(tokens, place, "|_s");
+            if tokens::in_comparison(tokens, place) {
+                edits.operands(tokens, place, "|_q");
+            }
+        }
+        Token::Mul if !matches!(before(tokens, place), Some(Token::ParenOpen | Token::Comma)) => {
+            edits.operands(tokens, place, "|_n");
+        }
+        Token::BracketOpen if follows_value(before(tokens, place)) => {
+            let last = closing(tokens, place);
+            if slices(tokens, place) {
+                edits.wrap(tokens, base(tokens, place), place - 1, "|_s)");
+            } else if last > place + 2 || !is_literal(tokens.get(place + 1).map(|(token, _)| token)) {
+                edits.surround(tokens, place + 1, last - 1, "|_q");
+            }
+        }
+        Token::BracketOpen | Token::BraceOpen => edits.wrap(tokens, place, closing(tokens, place), "|_b)"),
+        Token::ParenOpen if !follows_value(before(tokens, place)) => {
+            let last = closing(tokens, place);
+            if matches!(tokens.get(last + 1), Some((Token::Assign, _))) {
+                return Some(last);
+            }
+            if lists(tokens, place + 1, last) {
+                edits.wrap(tokens, place, last, "|_b)");
+            }
+        }
+        _ => {
+            if let Some(left) = compares(tokens, place) {
+                edits.compared(tokens, left, operand(tokens, place + 1), place + 1);
+            }
+        }
+    }
+    None
 }
 
 /// Refuses what would make the compiler use up its stack.
@@ -76,6 +129,9 @@ fn check(tokens: &[(Token<'_>, Span)]) -> Result<(), String> {
         match token {
             Token::VariableStart | Token::BlockStart | Token::TemplateData(_) => length = 0,
             Token::Ident("elif") => branches += 1,
+            Token::Ident("changed") => {
+                return Err("it uses `loop.changed`, which no chat template needs".to_owned());
+            }
             _ => {}
         }
         if length > EXPRESSION_TOKENS_MAX || branches > BRANCHES_MAX {
@@ -94,6 +150,7 @@ struct Edits(BTreeMap<usize, Edit>);
 struct Edit {
     closes: String,
     filters: String,
+    ends: String,
     opens: String,
     text: String,
     drops: usize,
@@ -110,9 +167,23 @@ impl Edits {
             let Some(end) = operand.and_then(|last| tokens.get(last)).map(|(_, span)| span.end_offset) else {
                 continue;
             };
-            let filters = &mut self.at(end as usize).filters;
-            if !filters.contains(filter) {
-                filters.push_str(filter);
+            self.filter(end as usize, filter);
+        }
+    }
+
+    fn filter(&mut self, end: usize, filter: &str) {
+        let filters = &mut self.at(end).filters;
+        if !filters.contains(filter) {
+            filters.push_str(filter);
+        }
+    }
+
+    /// Walks both sides of a comparison, unless they are literals.
+    fn compared(&mut self, tokens: &[(Token<'_>, Span)], left: usize, right: usize, right_first: usize) {
+        for (last, alone) in [(left, true), (right, right == right_first)] {
+            let Some((token, span)) = tokens.get(last) else { continue };
+            if !(alone && is_literal(Some(token))) {
+                self.filter(span.end_offset as usize, "|_q");
             }
         }
     }
@@ -125,12 +196,20 @@ impl Edits {
         }
     }
 
+    /// Filters all from `first` to `last` as one expression.
+    fn surround(&mut self, tokens: &[(Token<'_>, Span)], first: usize, last: usize, filter: &str) {
+        if let (Some((_, first)), Some((_, last))) = (tokens.get(first), tokens.get(last)) {
+            self.at(first.start_offset as usize).opens.push('(');
+            self.at(last.end_offset as usize).ends.push_str(&format!("){filter}"));
+        }
+    }
+
     fn apply(&self, source: &str) -> String {
         let mut made = String::with_capacity(source.len() * 2);
         let mut from = 0;
         for (&at, edit) in &self.0 {
             made.push_str(source.get(from..at).unwrap_or_default());
-            for part in [&edit.closes, &edit.filters, &edit.opens, &edit.text] {
+            for part in [&edit.closes, &edit.filters, &edit.ends, &edit.opens, &edit.text] {
                 made.push_str(part);
             }
             from = at + edit.drops;
@@ -158,111 +237,6 @@ fn plain(source: &str, text: &str, edits: &mut Edits) -> Result<(), String> {
         edits.at(offset + at + character.len_utf8()).text = format!("{{{{_c({})}}}}", text.len());
     }
     Ok(())
-}
-
-fn before<'t, 's>(tokens: &'t [(Token<'s>, Span)], place: usize) -> Option<&'t Token<'s>> {
-    tokens.get(place.checked_sub(1)?).map(|(token, _)| token)
-}
-
-/// Whether a bracket after this token looks something up.
-fn follows_value(token: Option<&Token<'_>>) -> bool {
-    const WORDS: [&str; 10] = ["in", "if", "else", "elif", "and", "or", "not", "is", "set", "for"];
-    match token {
-        Some(Token::Ident(name)) => !WORDS.contains(name),
-        Some(Token::Str(_) | Token::String(_) | Token::BracketClose | Token::ParenClose | Token::BraceClose) => true,
-        _ => false,
-    }
-}
-
-/// Place of the bracket that closes the one at `place`.
-fn closing(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
-    let mut open = 0usize;
-    for (at, (token, _)) in tokens.iter().enumerate().skip(place) {
-        match token {
-            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => open += 1,
-            Token::ParenClose | Token::BracketClose | Token::BraceClose => {
-                open = open.saturating_sub(1);
-                if open == 0 {
-                    return at;
-                }
-            }
-            _ => {}
-        }
-    }
-    place
-}
-
-/// Place of the bracket that opens what closes at `place`.
-fn opening(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
-    let mut open = 0usize;
-    for at in (0..=place).rev() {
-        match tokens.get(at).map(|(token, _)| token) {
-            Some(Token::ParenClose | Token::BracketClose | Token::BraceClose) => open += 1,
-            Some(Token::ParenOpen | Token::BracketOpen | Token::BraceOpen) => {
-                open = open.saturating_sub(1);
-                if open == 0 {
-                    return at;
-                }
-            }
-            _ => {}
-        }
-    }
-    place
-}
-
-/// Place of the first token of what the bracket at `place` looks into.
-fn base(tokens: &[(Token<'_>, Span)], place: usize) -> usize {
-    let mut last = place.saturating_sub(1);
-    loop {
-        let token = tokens.get(last).map(|(token, _)| token);
-        if matches!(token, Some(Token::ParenClose | Token::BracketClose | Token::BraceClose)) {
-            let open = opening(tokens, last);
-            if open == 0 || open == last || !follows_value(before(tokens, open)) {
-                return open;
-            }
-            last = open - 1;
-        } else if last >= 2 && matches!(before(tokens, last), Some(Token::Dot)) {
-            last -= 2;
-        } else {
-            return last;
-        }
-    }
-}
-
-/// Whether the brackets at `place` cut a slice.
-fn slices(tokens: &[(Token<'_>, Span)], place: usize) -> bool {
-    let mut open = 0usize;
-    for (token, _) in tokens.get(place..closing(tokens, place)).unwrap_or_default() {
-        match token {
-            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => open += 1,
-            Token::ParenClose | Token::BracketClose | Token::BraceClose => open = open.saturating_sub(1),
-            Token::Colon if open == 1 => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// Place of the last token of the operand that begins at `place`: signs, a
-/// literal, name or bracket, and what is looked up, called or filtered of it.
-fn operand(tokens: &[(Token<'_>, Span)], mut place: usize) -> usize {
-    let at = |place: usize| tokens.get(place).map(|(token, _)| token);
-    while matches!(at(place), Some(Token::Minus | Token::Plus)) {
-        place += 1;
-    }
-    if matches!(at(place), Some(Token::ParenOpen | Token::BracketOpen | Token::BraceOpen)) {
-        place = closing(tokens, place);
-    }
-    loop {
-        match at(place + 1) {
-            Some(Token::Dot | Token::Pipe) => place += 2,
-            Some(Token::BracketOpen | Token::ParenOpen) => place = closing(tokens, place + 1).max(place + 1),
-            Some(Token::Str(_) | Token::String(_)) if matches!(at(place), Some(Token::Str(_) | Token::String(_))) => {
-                place += 1;
-            }
-            _ => return place,
-        }
-    }
 }
 
 fn has_raw(source: &str) -> bool {

@@ -7,6 +7,8 @@ use weighbridge_inference_wire::{Message, Tool, ToolCall, ToolChoice};
 use super::*;
 use crate::text::samples;
 
+mod hostile;
+
 fn text() -> &'static Text {
     static ONCE: OnceLock<Text> = OnceLock::new();
     ONCE.get_or_init(|| samples::load(&samples::byte_level()))

@@ -1,10 +1,13 @@
 //! Refuses tokenizer files that make much out of little.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::Value;
+use tokenizers::normalizers::Precompiled;
 use weighbridge_inference_wire::Failure;
 
-use crate::failure::{model, said};
+use crate::failure::{guarded, model, said};
 
 /// Most times that rewriting may lengthen text.
 const GROWTH_MAX: usize = 64;
@@ -22,11 +25,13 @@ pub(super) struct Head {
     pre_tokenizer: Option<Value>,
     post_processor: Option<Value>,
     pub(super) decoder: Option<Value>,
-    model: ModelHead,
+    pub(super) model: ModelHead,
 }
 
 #[derive(Debug, Deserialize)]
-struct ModelHead {
+pub(super) struct ModelHead {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
     dropout: Option<f64>,
 }
 
@@ -94,9 +99,34 @@ fn growth(fields: &serde_json::Map<String, Value>) -> usize {
             let more = usize::from(pattern.is_none());
             (length("content").div_ceil(least) + more).max(1)
         }
+        Some("Precompiled") => match fields.get("precompiled_charsmap").and_then(Value::as_str) {
+            Some(map) => precompiled(map),
+            None => 1,
+        },
         Some("Prepend") if length("prepend") > GROWTH_MAX => GROWTH_MAX + 1,
         _ => 1,
     }
+}
+
+/// How many times longer a compiled table of characters makes text. Tables in
+/// use write 33 bytes for a character of 3.
+fn precompiled(map: &str) -> usize {
+    let read = || {
+        let bytes = BASE64.decode(map).ok()?;
+        // The texts lie behind the trie, each ended by a zero.
+        let trie = usize::try_from(u32::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+        let texts = bytes.get(trie.checked_add(4)?..)?;
+        let longest = texts.split(|&byte| byte == 0).map(<[u8]>::len).max().unwrap_or(0);
+        let table = Precompiled::from(&bytes).ok()?;
+        // Below three bytes only single characters are looked up.
+        let short = ('\u{1}'..='\u{7ff}').filter_map(|character| {
+            let written = table.transform(character.encode_utf8(&mut [0; 4]))?;
+            Some(written.len().div_ceil(character.len_utf8()))
+        });
+        Some(short.max().unwrap_or(1).max(longest.div_ceil(3)))
+    };
+    // The library breaks on tables that point beyond themselves.
+    guarded(read).ok().flatten().unwrap_or(usize::MAX)
 }
 
 fn count_arrays(value: &Value) -> usize {

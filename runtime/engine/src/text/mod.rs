@@ -9,29 +9,29 @@
 
 mod check;
 mod detokenize;
+mod guard;
 mod pieces;
+mod read;
 mod settings;
+mod size;
 
 use std::time::{Duration, Instant};
 
-use tokenizers::Tokenizer;
-use weighbridge_inference_wire::{Failure, FailureKind, Sampling};
+use tokenizers::{AddedToken, Model, Tokenizer};
+use weighbridge_inference_wire::{Failure, Sampling};
 
 pub use detokenize::{Detokenizer, Utf8};
 
-use crate::failure::{failed, guarded, model, said};
+use crate::failure::{guarded, model, said};
+use guard::{Guard, SEAM, is_mark};
 use pieces::Pieces;
 
 /// Largest tokenizer file: twice the largest in common use.
 const TOKENIZER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most tokens: four times the largest vocabulary in common use.
 const VOCABULARY_MAX: usize = 1 << 20;
-/// Longest token of use in bounding a prompt; longer ones are rules of lines.
-const TOKEN_BYTES_MIN: usize = 16;
 /// A good tokenizer reads the probes in 2 ms.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
-/// Breaks a special token's text in guarded text; a noncharacter.
-const SEAM: char = '\u{FDD0}';
 
 /// The files a model's text is made with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,8 +50,7 @@ pub struct Text {
     pieces: Option<Pieces>,
     longest: usize,
     trailing: usize,
-    specials: Vec<String>,
-    special_firsts: Vec<char>,
+    guard: Guard,
     ends: Vec<u32>,
     leading: Option<String>,
     ending: Option<String>,
@@ -71,30 +70,26 @@ impl Text {
             return Err(model(format!("the tokenizer has {size} bytes; at most {TOKENIZER_BYTES_MAX} are read")));
         }
         let head = check::head(files.tokenizer)?;
-        let mut tokenizer = guarded(|| Tokenizer::from_bytes(files.tokenizer))
-            .and_then(|read| read.map_err(said))
+        let mut tokenizer = guarded(|| read::tokenizer(files.tokenizer, head.model.kind.as_deref()))
+            .and_then(|read| read)
             .map_err(|why| model(format!("the tokenizer cannot be read: {why}")))?;
         // Both may name any length.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|why| model(said(why)))?;
-        let size = tokenizer.get_vocab_size(true);
+        let size = size(&tokenizer);
         if size == 0 || size > VOCABULARY_MAX || vocabulary > VOCABULARY_MAX {
             return Err(model(format!("the tokenizer has {size} tokens; 1 to {VOCABULARY_MAX} are read")));
         }
         let pieces = Pieces::read(&tokenizer, head.decoder.as_ref(), vocabulary);
-        let specials = special_texts(&tokenizer);
         let settings = settings::read(files, &tokenizer, vocabulary)?;
-        let longest = tokenizer.get_vocab(true).keys().map(String::len).max().unwrap_or(0).max(TOKEN_BYTES_MIN);
-        let mut special_firsts: Vec<char> = specials.iter().filter_map(|special| special.chars().next()).collect();
-        special_firsts.sort_unstable();
-        special_firsts.dedup();
+        let longest = pieces.as_ref().map_or_else(|| longest(&tokenizer, size), Pieces::longest);
+        let guard = Guard::new(steering(&tokenizer, &settings.ends));
         let mut text = Self {
             tokenizer,
             pieces,
             longest,
             trailing: 0,
-            specials,
-            special_firsts,
+            guard,
             ends: settings.ends,
             leading: settings.leading,
             ending: settings.ending,
@@ -155,50 +150,16 @@ impl Text {
             .map_err(|why| model(format!("the tokenizer fails on the text: {why}")))
     }
 
-    /// Refuses text that cannot fit `context_length` tokens, before the work of
-    /// tokenizing it.
-    ///
-    /// # Errors
-    /// [`FailureKind::TooLong`] with the numbers.
-    pub fn check_bytes(&self, bytes: usize, context_length: usize) -> Result<(), Failure> {
-        let most = self.bytes_of(context_length);
-        if bytes <= most {
-            return Ok(());
-        }
-        Err(failed(
-            FailureKind::TooLong,
-            format!(
-                "the prompt has {bytes} bytes; no more than {most} can fit the context of {context_length} tokens; \
-                 shorten it"
-            ),
-        ))
-    }
-
-    /// Most bytes that [`Text::check_bytes`] lets pass.
-    pub(crate) fn bytes_of(&self, context_length: usize) -> usize {
-        context_length.saturating_mul(self.longest)
-    }
-
     /// Tokens that the model wants behind every text.
     pub(crate) fn trailing(&self) -> usize {
         self.trailing
     }
 
-    /// `text` such that [`Text::encode_guarded`] reads no special token in it.
+    /// `text` such that [`Text::encode_guarded`] reads no token in it that is
+    /// special, ends an answer or marks a turn.
     #[must_use]
     pub fn guard(&self, text: &str) -> String {
-        let mut guarded = String::with_capacity(text.len());
-        for (at, character) in text.char_indices() {
-            guarded.push(character);
-            if !self.special_firsts.contains(&character) {
-                continue;
-            }
-            let rest = text.get(at..).unwrap_or_default();
-            if self.specials.iter().any(|special| rest.starts_with(special.as_str())) {
-                guarded.push(SEAM);
-            }
-        }
-        guarded
+        self.guard.apply(text)
     }
 
     /// Tokens of a rendered template: special tokens are read where the
@@ -285,16 +246,24 @@ impl Text {
     }
 }
 
-/// Texts of special tokens, longest first.
-fn special_texts(tokenizer: &Tokenizer) -> Vec<String> {
-    let added = tokenizer.get_added_tokens_decoder();
-    let mut texts: Vec<String> = added
-        .into_values()
-        .filter(|token| token.special && token.content.chars().count() > 1)
-        .map(|token| token.content)
-        .collect();
-    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-    texts
+/// Texts of tokens that steer the model.
+fn steering(tokenizer: &Tokenizer, ends: &[u32]) -> Vec<String> {
+    let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+    let steers = |(id, token): &(&u32, &AddedToken)| token.special || ends.contains(id) || is_mark(&token.content);
+    added.iter().filter(steers).map(|(_, token)| token.content.clone()).collect()
+}
+
+/// How many tokens there are; the library's own count copies all of them.
+fn size(tokenizer: &Tokenizer) -> usize {
+    let (model, added) = (tokenizer.get_model(), tokenizer.get_added_vocabulary());
+    let further = added.get_added_tokens_decoder().keys().filter(|&&token| model.id_to_token(token).is_none());
+    model.get_vocab_size() + further.count()
+}
+
+/// Bytes of the longest token.
+fn longest(tokenizer: &Tokenizer, size: usize) -> usize {
+    let tokens = 0..u32::try_from(size).unwrap_or(u32::MAX);
+    tokens.filter_map(|token| tokenizer.id_to_token(token)).map(|text| text.len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub(crate) struct Pieces {
     /// End of each piece in `bytes`.
     ends: Vec<u32>,
     special: Vec<bool>,
+    longest: usize,
     start: Start,
 }
 
@@ -44,9 +45,9 @@ impl Pieces {
             Kind::Pieces { start, .. } => *start,
         };
         let map = byte_characters();
-        let added = tokenizer.get_added_tokens_decoder();
+        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
         let count = u32::try_from(vocabulary).ok()?;
-        let mut pieces = Self { bytes: Vec::new(), ends: Vec::new(), special: Vec::new(), start };
+        let mut pieces = Self { bytes: Vec::new(), ends: Vec::new(), special: Vec::new(), longest: 0, start };
         for token in 0..count {
             let text = tokenizer.id_to_token(token).unwrap_or_default();
             let piece = match &kind {
@@ -54,12 +55,16 @@ impl Pieces {
                 Kind::Pieces { space, bytes, .. } => Some(decode_piece(&text, space.as_deref(), *bytes)),
             };
             let piece = piece.unwrap_or_else(|| text.into_bytes());
+            pieces.longest = pieces.longest.max(piece.len());
             if piece.len() <= PIECE_BYTES_MAX {
                 pieces.bytes.extend_from_slice(&piece);
             }
             pieces.ends.push(u32::try_from(pieces.bytes.len()).ok()?);
             pieces.special.push(added.get(&token).is_some_and(|added| added.special));
         }
+        pieces.bytes.shrink_to_fit();
+        pieces.ends.shrink_to_fit();
+        pieces.special.shrink_to_fit();
         Some(pieces)
     }
 
@@ -72,6 +77,11 @@ impl Pieces {
 
     pub(crate) fn is_special(&self, token: u32) -> bool {
         self.special.get(token as usize).copied().unwrap_or(false)
+    }
+
+    /// Bytes of the longest token.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     pub(crate) fn start(&self) -> Start {

@@ -47,7 +47,7 @@ pub(super) fn read(files: &TextFiles<'_>, tokenizer: &Tokenizer, vocabulary: usi
         }
     }
     ends.extend(ending.as_deref().and_then(|text| tokenizer.token_to_id(text)));
-    let added = tokenizer.get_added_tokens_decoder();
+    let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
     for text in TURN_ENDS {
         ends.extend(tokenizer.token_to_id(text).filter(|token| added.get(token).is_some_and(|added| added.special)));
     }

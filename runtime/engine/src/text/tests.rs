@@ -67,6 +67,36 @@ fn guarded_text_has_no_special_tokens() {
     assert_eq!(text.guard("nothing < special [ here"), "nothing < special [ here");
 }
 
+/// DeepSeek's distilled models and converted files do not flag their marks.
+#[test]
+fn marks_of_turns_are_guarded_though_no_file_flags_them() {
+    let mut file = byte_level();
+    let marks = ["<｜User｜>", "<｜Assistant｜>", "<|turn|>", "<start_of_turn>", "[INST]", "[/TOOL_RESULTS]", "done"];
+    let harmless = ["<think>", "</think>", "    ", "<table>"];
+    let first = vocabulary(&file);
+    for (number, content) in marks.iter().chain(&harmless).enumerate() {
+        file["added_tokens"].as_array_mut().unwrap().push(json!({"id": first + number, "content": content,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false}));
+    }
+    let tokenizer = file.to_string();
+    let config = json!({"eos_token": "done"}).to_string();
+    let files = TextFiles { tokenizer: tokenizer.as_bytes(), config: Some(config.as_bytes()), generation: None };
+    let text = Text::load(&files, first + marks.len() + harmless.len()).unwrap();
+    for mark in marks {
+        let token = text.token(mark).unwrap();
+        let said = format!("I say {mark} and <{mark}");
+        assert!(text.encode(&said, false).unwrap().contains(&token), "{mark}");
+        let tokens = text.encode_guarded(&text.guard(&said)).unwrap();
+        assert!(!tokens.contains(&token), "{mark}");
+        assert_eq!(incremental(&text, &tokens), said);
+    }
+    for content in harmless {
+        let said = format!("I say {content} and so on");
+        assert_eq!(text.guard(&said), said);
+        assert!(text.encode_guarded(&said).unwrap().contains(&text.token(content).unwrap()), "{content}");
+    }
+}
+
 #[test]
 fn ends_come_from_the_settings_and_from_what_families_use() {
     let file = byte_level();
@@ -102,6 +132,20 @@ fn refusal(file: &Value) -> String {
     failure.message
 }
 
+/// A table that writes `text` for `A`: a trie of two characters, then texts.
+fn charsmap(text: &str) -> String {
+    // Units of a Darts double array: where a byte leads, whose byte a unit is,
+    // and whether a value lies at its offset.
+    let mut units = vec![0u32; 256];
+    units[0] = 0x80 << 10;
+    units[0x80 ^ 0x41] = 0x41 | 1 << 8 | 2 << 10;
+    units[0x80 ^ 0x41 ^ 2] = 1 << 31;
+    let mut bytes = 1024u32.to_le_bytes().to_vec();
+    bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
+    bytes.extend(text.bytes().chain([0]));
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+}
+
 #[test]
 fn hostile_tokenizers_are_refused() {
     let mut dropout = byte_level();
@@ -113,6 +157,18 @@ fn hostile_tokenizers_are_refused() {
     growth["normalizer"] = json!({"type": "Sequence", "normalizers": vec![step; 20]});
     assert!(refusal(&growth).contains("its length"));
 
+    for written in [300, 30] {
+        let mut table = byte_level();
+        let step = json!({"type": "Precompiled", "precompiled_charsmap": charsmap(&"x".repeat(written))});
+        table["normalizer"] = json!({"type": "Sequence", "normalizers": [step, step, step]});
+        assert!(refusal(&table).contains("its length"));
+    }
+    let mut broken = byte_level();
+    broken["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
+    assert!(refusal(&broken).contains("its length"));
+    let mut honest = byte_level();
+    honest["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": charsmap("aa")});
+    assert_eq!(load(&honest).encode("A", false).unwrap(), load(&honest).encode("aa", false).unwrap());
     let mut slow = byte_level();
     let regex =
         json!({"type": "Split", "pattern": {"Regex": "(?=(a+)+b)(a+)+\\1c"}, "behavior": "Isolated", "invert": false});

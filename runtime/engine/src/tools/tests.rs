@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::answer::{Answer, Said, Split, Stops};
 use crate::constrain::Grammars;
-use crate::sample::{Random, Sampler};
+use crate::sample::{Random, Sampler, Scratch};
 use crate::text::{Detokenizer, samples};
 
 fn tool(name: &str, parameters: Option<Value>) -> Tool {
@@ -116,7 +116,7 @@ fn forced(
         let logits: Vec<f32> = (0u32..450)
             .map(|token| if text.ends().contains(&token) { 9.0 } else { (random.uniform() * 3.0) as f32 })
             .collect();
-        let token = sampler.draw(&logits, Some(grammar.mask().unwrap()), &[]).unwrap();
+        let token = sampler.draw(&logits, Some(grammar.mask().unwrap()), &[], &mut Scratch::default()).unwrap();
         complete = text.ends().contains(&token) || grammar.accept(token).unwrap();
         if !text.ends().contains(&token) {
             answer.push(&detokenizer.push(text, token), &mut said);

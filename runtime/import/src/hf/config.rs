@@ -53,6 +53,12 @@ pub(super) fn read(json: &Value, options: &Options) -> Result<Model, ImportError
             "import its text model alone, or a GGUF file",
         ));
     }
+    if c.is_true("use_bidirectional_attention") {
+        return Err(ImportError::unsupported(
+            "a model whose tokens see those behind them",
+            "it makes vectors of texts; serve its ONNX export",
+        ));
+    }
     if c.is_true("mlp_bias") {
         return Err(ImportError::unsupported("a feed-forward with biases", "there is no such model of this family"));
     }
@@ -116,7 +122,12 @@ fn activation(c: &Fields<'_>, family: Family) -> Result<Activation, ImportError>
 
 /// Which layers see a window only.
 fn layers(c: &Fields<'_>, family: Family, count: usize) -> Result<Vec<Layer>, ImportError> {
-    let switched_off = family != Family::Gemma2 && c.get("use_sliding_window").and_then(Value::as_bool) == Some(false);
+    let switch = c.get("use_sliding_window").and_then(Value::as_bool);
+    let switched_off = match family {
+        Family::Gemma2 => false,
+        Family::Qwen2 | Family::Qwen3 => switch != Some(true),
+        _ => switch == Some(false),
+    };
     let has_windows = !matches!(family, Family::Llama | Family::Gemma);
     let window = match c.unsigned("sliding_window")?.filter(|_| has_windows && !switched_off) {
         Some(n) => usize::try_from(n).ok().filter(|n| (1..=1 << 28).contains(n)).ok_or_else(|| {

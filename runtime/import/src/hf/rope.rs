@@ -105,8 +105,9 @@ fn with_base(
             truncate: parameters.get("truncate").and_then(Value::as_bool).unwrap_or(true),
         },
         "longrope" | "su" => {
+            let stated = parameters.number("factor")?.unwrap_or(1.0);
+            let stretch = original.map_or(stated, |original| context_f / original);
             let original = original.unwrap_or(context_f);
-            let stretch = context_f / original;
             let long = options.long_context;
             let attention = match parameters.number("attention_factor")? {
                 Some(stated) => stated,

@@ -24,8 +24,10 @@ pub(crate) const FAMILIES: &[(&str, Family)] = &[
 const LAYERS_MAX: u64 = 1024;
 /// Most heads.
 const HEADS_MAX: u64 = 1024;
-/// Largest head, dimensions.
-const HEAD_SIZE_MAX: u64 = 1024;
+/// Largest head, dimensions: what the store of keys and values takes.
+const HEAD_SIZE_MAX: u64 = 512;
+/// What a head's dimensions must be a multiple of, for the same reason.
+const HEAD_SIZE_STEP: u64 = 16;
 /// Largest vocabulary: eight times the largest in use.
 pub(crate) const VOCABULARY_MAX: u64 = 1 << 21;
 /// Longest context, tokens.
@@ -124,7 +126,7 @@ impl Stated {
             hidden: within("hidden size", self.hidden, ROW_MAX, 32)?,
             heads: within("number of heads", self.heads, HEADS_MAX, 1)?,
             kv_heads: within("number of key and value heads", self.kv_heads, HEADS_MAX, 1)?,
-            head_size: within("head size", head_size, HEAD_SIZE_MAX, 2)?,
+            head_size: within("head size", head_size, HEAD_SIZE_MAX, HEAD_SIZE_STEP)?,
             feed_forward: within("feed-forward size", self.feed_forward, ROW_MAX, 32)?,
             vocabulary: within("vocabulary size", self.vocabulary, VOCABULARY_MAX, 1)?,
             context: within("context length", self.context, CONTEXT_MAX, 1)?,

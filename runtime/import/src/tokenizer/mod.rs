@@ -5,6 +5,8 @@ mod split;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use weighbridge_formats::formats::gguf::catalogue::Catalogue;
 
@@ -64,6 +66,21 @@ impl Vocabulary {
         Some(Token { id, text: Some(text.clone()) })
     }
 
+    /// Writes spaces where texts that are found before anything else have the
+    /// sign for them: they are found in text as callers write it.
+    fn spell_spaces(&mut self) {
+        let there: HashSet<String> = self.tokens.iter().filter(|text| text.contains(' ')).cloned().collect();
+        for id in 0..self.tokens.len() {
+            let found = self.kind(id) == USER_DEFINED;
+            if let Some(text) = self.tokens.get_mut(id).filter(|text| found && text.contains('▁')) {
+                let spelt = text.replace('▁', " ");
+                if !there.contains(&spelt) {
+                    *text = spelt;
+                }
+            }
+        }
+    }
+
     /// The `vocab` member.
     fn json(&self) -> Map<String, Value> {
         self.tokens.iter().enumerate().map(|(id, t)| (t.clone(), Value::from(id))).collect()
@@ -102,7 +119,10 @@ pub(crate) fn from_gguf(part: &str, c: &Catalogue, rows: usize) -> Result<Tokens
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; unknown kinds are normal")]
     let kinds = kinds.into_iter().map(|k| k as u8).collect();
-    let vocabulary = Vocabulary { tokens, kinds };
+    let mut vocabulary = Vocabulary { tokens, kinds };
+    if model == "llama" {
+        vocabulary.spell_spaces();
+    }
     let vocab = vocabulary.json();
     if vocab.len() != vocabulary.tokens.len() {
         return Err(ImportError::malformed(part, "names a token twice"));

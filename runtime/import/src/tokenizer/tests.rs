@@ -2,7 +2,7 @@ use serde::Deserialize;
 use weighbridge_formats::Input;
 use weighbridge_formats::formats::gguf::catalogue;
 
-use super::{Tokens, from_gguf};
+use super::{Tokens, USER_DEFINED, from_gguf};
 use crate::ImportError;
 
 #[derive(Deserialize)]
@@ -48,6 +48,28 @@ fn vocabularies_give_the_ids_of_the_libraries_that_trained_them() {
         assert_eq!(tokenizer.token_to_id(bos.text.as_deref().unwrap()), Some(bos.id), "{name}");
         assert!(!made.eos.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn pieces_that_users_defined_are_found_in_text_with_spaces() {
+    let honest = fixture("spm-plain.gguf");
+    let names = tokens(honest.clone()).unwrap();
+    let plain = tokenizers::Tokenizer::from_bytes(&names.json).unwrap();
+    let piece = plain.token_to_id("▁weights").unwrap();
+    // Key, type of the array, type and number of its elements, elements.
+    let key = b"tokenizer.ggml.token_type";
+    let at = honest.windows(key.len()).position(|w| w == key).unwrap() + key.len() + 16;
+    let mut bytes = honest;
+    bytes[at + piece as usize * 4] = USER_DEFINED;
+    let made = tokens(bytes).unwrap();
+    let tokenizer = tokenizers::Tokenizer::from_bytes(&made.json).unwrap();
+    let ids = tokenizer.encode("the weights", false).unwrap().get_ids().to_vec();
+    assert_eq!(tokenizer.token_to_id(" weights"), Some(piece));
+    assert_eq!(ids.last(), Some(&piece), "{ids:?}");
+    assert_eq!(
+        tokenizer.decode(&ids, true).unwrap(),
+        plain.decode(plain.encode("the weights", false).unwrap().get_ids(), true).unwrap()
+    );
 }
 
 #[test]

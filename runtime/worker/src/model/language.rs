@@ -107,16 +107,46 @@ fn read(bytes: &[u8]) -> Result<Manifest, Failure> {
 fn text(parts: &Parts, manifest: &Manifest, vocabulary: usize) -> Result<Text, Failure> {
     let tokenizer = parts.needed(PartRole::Tokenizer, "tokenizer")?;
     let (config, generation) = (parts.one(PartRole::TokenizerConfig)?, parts.one(PartRole::Generation)?);
-    let ends: Vec<u32> = manifest.eos.iter().map(|token| token.id).collect();
     let named = json!({
         "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
         "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
     });
-    let (named, ends) = (named.to_string(), json!({ "eos_token_id": ends }).to_string());
+    let (named, drawn) = (named.to_string(), drawing(manifest));
     let files = TextFiles {
         tokenizer,
         config: Some(config.unwrap_or(named.as_bytes())),
-        generation: Some(generation.unwrap_or(ends.as_bytes())),
+        generation: Some(generation.unwrap_or(drawn.as_bytes())),
     };
     Text::load(&files, vocabulary)
+}
+
+/// What `generation_config.json` would say: how answers are drawn, and where
+/// they end.
+fn drawing(manifest: &Manifest) -> String {
+    let mut drawn = json!(manifest.sampling.unwrap_or_default());
+    if let Some(fields) = drawn.as_object_mut() {
+        let ends: Vec<u32> = manifest.eos.iter().map(|token| token.id).collect();
+        fields.insert("eos_token_id".to_owned(), json!(ends));
+    }
+    drawn.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_drawn_as_the_manifest_says() {
+        let mut manifest = json!({
+            "schema": SCHEMA, "importer": "", "source": {"format": "safetensors", "parts": []}, "architecture": "qwen2",
+            "layers": 1, "heads": 1, "kv_heads": 1, "head_size": 16, "hidden_size": 16, "feed_forward_size": 16,
+            "vocabulary_size": 16, "context_length": 16, "parameters": 1, "eos": [{"id": 7}, {"id": 2}], "files": []
+        });
+        let drawn = |manifest: &serde_json::Value| -> serde_json::Value {
+            serde_json::from_str(&drawing(&read(manifest.to_string().as_bytes()).unwrap())).unwrap()
+        };
+        assert_eq!(drawn(&manifest), json!({"eos_token_id": [7, 2]}));
+        manifest["sampling"] = json!({"temperature": 0.5, "top_k": 20});
+        assert_eq!(drawn(&manifest), json!({"eos_token_id": [7, 2], "temperature": 0.5, "top_k": 20}));
+    }
 }
