@@ -95,6 +95,10 @@ impl EncoderModel for Encoder {
 
     fn read(&mut self, texts: &Texts<'_>) -> Result<Read<'_>, StepError> {
         let graph = |e: ort::Error| StepError::Graph(e.to_string());
+        let counted = texts.counts.iter().try_fold(0_usize, |sum, count| sum.checked_add(*count));
+        if counted != Some(texts.tokens.len()) || texts.types.len() != texts.tokens.len() {
+            return Err(StepError::Graph("texts do not have as many tokens as were given".to_owned()));
+        }
         {
             let mut state = self.shared.lock();
             state.segments.clear();

@@ -171,6 +171,4 @@ fn check_size(size: usize, whole: usize) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod queue_tests;
-#[cfg(test)]
 mod tests;

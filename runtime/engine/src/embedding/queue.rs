@@ -338,3 +338,6 @@ fn tokens_of(rows: &[Row]) -> usize {
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

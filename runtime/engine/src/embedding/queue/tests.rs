@@ -1,12 +1,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use weighbridge_inference_wire::{Event, FailureKind, RequestId};
-
-use super::{Bounds, EncoderModel, Pooling, Queue, Read, Row, Settings, Texts, Wanted, Work};
-use crate::model::StepError;
+use super::*;
+use crate::embedding::Pooling;
 
 /// Says which tokens it saw: each token's row is (token, place, 1); a batch
 /// with the token 666 fails, the token 13 makes infinity.
@@ -125,8 +121,8 @@ fn more_than_fits_is_refused_and_one_request_always_fits() {
     queue.enqueue(6, work(&[&[1]]));
     assert!(busy(&heard, 6) && !busy(&heard, 5), "too many requests");
     queue.step();
-    queue.enqueue(7, work(&[&[1]; 8]));
-    queue.enqueue(8, work(&[&[1]; 3]));
+    queue.enqueue(7, work(&[&[1][..]; 8]));
+    queue.enqueue(8, work(&[&[1][..]; 3]));
     assert!(busy(&heard, 8) && !busy(&heard, 7), "too many numbers");
 }
 
