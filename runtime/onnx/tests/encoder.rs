@@ -78,9 +78,10 @@ struct Made {
 }
 
 fn made(sample: &str, quantisation: Quantisation) -> Made {
-    let read = |name: &&str| Some((*name, std::fs::read(folder(sample).join(name)).ok()?));
-    let source =
-        FILES.iter().filter_map(read).fold(Source::new(), |s, (name, bytes)| s.with(name, Input::bytes(bytes)));
+    let source = FILES.iter().fold(Source::new(), |source, name| match std::fs::read(folder(sample).join(name)) {
+        Ok(bytes) => source.with(*name, Input::bytes(bytes)),
+        Err(_) => source,
+    });
     let mut made = Memory::default();
     let options = Options { quantisation: Some(quantisation), long_context: false };
     let manifest = import(&source, &mut made, &options).unwrap();
