@@ -279,3 +279,134 @@ fn an_import_is_a_folder_that_the_scanner_knows() {
     assert!(String::from_utf8_lossy(&failed.stderr).contains("cannot be imported"), "{failed:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
+
+/// A tiny model for vectors, or for scores, as a folder of the Hugging Face hub.
+fn encoder(name: &str) -> PathBuf {
+    root().join("runtime/import/tests/fixtures/encoders").join(name)
+}
+
+/// Its folder without what it is measured by, so that only the model is there.
+fn model_alone(name: &str, folder: &Path) -> PathBuf {
+    let to = folder.join(name);
+    fs::create_dir_all(&to).unwrap();
+    for entry in fs::read_dir(encoder(name)).unwrap().flatten() {
+        if entry.path().is_dir() {
+            fs::create_dir(to.join(entry.file_name())).unwrap();
+            for inner in fs::read_dir(entry.path()).unwrap().flatten() {
+                fs::copy(inner.path(), to.join(entry.file_name()).join(inner.file_name())).unwrap();
+            }
+        } else if entry.file_name() != "cases.json" {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+/// Texts, or pairs, and what sentence-transformers makes of them.
+fn cases(name: &str) -> Vec<(String, String, Vec<f64>)> {
+    let cases: Vec<Value> = serde_json::from_slice(&fs::read(encoder(name).join("cases.json")).unwrap()).unwrap();
+    let text = |case: &Value, field: &str| case[field].as_str().unwrap_or_default().to_owned();
+    cases.iter().map(|c| (text(c, "first"), text(c, "second"), numbers(&c["numbers"]))).collect()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+impl Service {
+    fn json(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, body) = self.ask("POST", path, Some(body));
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    fn embed(&self, model: &str, input: &Value) -> Vec<Vec<f64>> {
+        let (status, answer) = self.json("/v1/embeddings", &json!({ "model": model, "input": input }));
+        assert_eq!(status, 200, "{answer}");
+        answer["data"].as_array().unwrap().iter().map(|d| numbers(&d["embedding"])).collect()
+    }
+}
+
+#[test]
+fn a_folder_of_the_hub_embeds_as_sentence_transformers_does() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = model_alone("bert", folder.path());
+    let service = Service::start(&[&model]);
+    let cases = cases("bert");
+    let texts: Vec<&str> = cases.iter().map(|c| c.0.as_str()).collect();
+    let vectors = service.embed("bert", &json!(texts));
+    for (ours, (text, _, theirs)) in vectors.iter().zip(&cases) {
+        let cosine = cosine(ours, theirs);
+        assert!(cosine > 0.995, "{cosine} for `{text}`");
+    }
+    // Many at once, of one text and of many: each gets its own, to the bit.
+    std::thread::scope(|scope| {
+        for round in 0..12 {
+            let (service, texts, vectors) = (&service, &texts, &vectors);
+            scope.spawn(move || {
+                if round % 3 == 0 {
+                    let many: Vec<&str> = texts.iter().copied().cycle().take(200).collect();
+                    let answers = service.embed("bert", &json!(many));
+                    assert!(answers.iter().zip(vectors.iter().cycle()).all(|(a, b)| a == b), "company changes nothing");
+                } else {
+                    let n = round % texts.len();
+                    assert_eq!(service.embed("bert", &json!(texts[n])), vectors[n..=n], "nor does being alone");
+                }
+            });
+        }
+    });
+    // What does not fit is said; nobody is held up by it.
+    let long = "model ".repeat(100);
+    let (status, answer) = service.json("/v1/embeddings", &json!({ "model": "bert", "input": long }));
+    assert_eq!(status, 400, "{answer}");
+    let cut = json!({ "model": "bert", "input": long, "truncate": true, "dimensions": 8 });
+    let (status, answer) = service.json("/v1/embeddings", &cut);
+    assert_eq!((status, answer["data"][0]["embedding"].as_array().map(Vec::len)), (200, Some(8)), "{answer}");
+    let (status, answer) = service.json("/rerank", &json!({ "model": "bert", "query": "a", "documents": ["b"] }));
+    assert_eq!(status, 400, "{answer}");
+    let (_, models) = service.ask("GET", "/v1/models", None);
+    assert!(models.contains("\"bert\""), "{models}");
+}
+
+#[test]
+fn a_folder_of_the_hub_ranks_as_sentence_transformers_does() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let models = ["roberta_rerank", "bert_rerank"].map(|name| model_alone(name, folder.path()));
+    // Both are approved where their one folder is.
+    for model in &models {
+        let service = Service::start(&[model]);
+        let name = model.file_name().unwrap().to_str().unwrap();
+        let cases = cases(name);
+        let ask = |query: &str| {
+            let documents: Vec<&str> = cases.iter().filter(|c| c.0 == query).map(|c| c.1.as_str()).collect();
+            let body = json!({ "model": name, "query": query, "documents": documents });
+            let (status, answer) = service.json("/rerank", &body);
+            assert_eq!(status, 200, "{answer}");
+            let mut results = answer["results"].as_array().unwrap().clone();
+            let scores: Vec<f64> = results.iter().map(|r| r["relevance_score"].as_f64().unwrap()).collect();
+            assert!(scores.is_sorted_by(|a, b| a >= b), "best first: {answer}");
+            results.sort_by_key(|r| r["index"].as_u64());
+            results.iter().map(|r| r["relevance_score"].as_f64().unwrap()).collect::<Vec<f64>>()
+        };
+        let first = ask("the river");
+        for (ours, (_, text, theirs)) in first.iter().zip(&cases) {
+            // Eight bits; raw scores have a standard deviation of about 1.
+            assert!((ours - theirs[0]).abs() < 0.15, "{name}: {ours} for {theirs:?}, `{text}`");
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| assert_eq!(ask("the river"), first));
+            }
+        });
+    }
+}

@@ -3,7 +3,7 @@
 //! Job: prompts in, text out. Tokens, chat templates, grammars, sampling,
 //! stop texts and tool calls; key-value pages with a prefix cache; one ragged
 //! batch per step for all sequences ([`Engine::step`]). The arithmetic stands
-//! behind [`LanguageModel`] and [`TensorModel`].
+//! behind [`LanguageModel`], [`EncoderModel`] and [`TensorModel`].
 //!
 //! Trust boundary: tokenizer, template and request are an attacker's bytes.
 //! Each is bounded before memory is reserved for it and ends in a
@@ -31,8 +31,7 @@ pub mod tools;
 
 pub use answer::Answer;
 pub use constrain::Grammars;
-pub use embedding::{Embedder, TensorModel};
-
+pub use embedding::{Embedder, EncoderModel, TensorModel};
 pub use model::{Batch, LanguageModel, Segment, Shape, StepError};
 pub use prepare::{Prepare, Prepared};
 pub use scheduler::{Engine, Limits};

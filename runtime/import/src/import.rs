@@ -2,13 +2,15 @@ use weighbridge_kernels::layout::Layout;
 
 use crate::error::Name;
 use crate::graph;
-use crate::manifest::{Manifest, Origin, SCHEMA, Token};
+use crate::manifest::{FileEntry, Manifest, Origin, SCHEMA, Token};
 use crate::model::Model;
 use crate::model::names::Names;
 use crate::output::{Output, Sink};
 use crate::source::Source;
 use crate::weights::{Packer, Tensors};
-use crate::{GRAPH_FILE, ImportError, MANIFEST_FILE, TEMPLATE_FILE, TOKENIZER_FILE, WEIGHTS_FILE, gguf, hf, sampling};
+use crate::{
+    GRAPH_FILE, ImportError, MANIFEST_FILE, TEMPLATE_FILE, TOKENIZER_FILE, WEIGHTS_FILE, encoder, gguf, hf, sampling,
+};
 
 /// How matrices that are stored as floats are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,17 @@ pub enum Quantisation {
     Int8,
     /// Half precision.
     F16,
+}
+
+impl Quantisation {
+    /// How it is packed.
+    pub(crate) const fn layout(self) -> Layout {
+        match self {
+            Self::Int4 => Layout::Q4,
+            Self::Int8 => Layout::Q8,
+            Self::F16 => Layout::F16,
+        }
+    }
 }
 
 /// What the caller may choose.
@@ -56,27 +69,19 @@ pub(crate) struct Loaded {
 /// What is missing, damaged, out of range or not supported; what was written
 /// until then is to be thrown away.
 pub fn import(source: &Source, sink: &mut dyn Sink, options: &Options) -> Result<Manifest, ImportError> {
+    if !gguf::is_in(source)
+        && let Some(config) = encoder::config(source)?
+    {
+        return encoder::import(source, &config, sink, options);
+    }
     let loaded = if gguf::is_in(source) { gguf::load(source, options)? } else { hf::load(source, options)? };
     let Loaded { model, tensors, .. } = &loaded;
     let default = if loaded.format == "gguf" { Quantisation::F16 } else { Quantisation::Int8 };
-    let floats = match options.quantisation.unwrap_or(default) {
-        Quantisation::Int4 => Layout::Q4,
-        Quantisation::Int8 => Layout::Q8,
-        Quantisation::F16 => Layout::F16,
-    };
-    let mut parts = Vec::new();
-    for name in &loaded.parts {
-        let part = source
-            .get(name)
-            .ok_or_else(|| ImportError::Missing { part: Name::new(name), hint: "hand over all files of the model" })?;
-        parts.push(part.entry()?);
-    }
+    let floats = options.quantisation.unwrap_or(default).layout();
+    let parts = entries(source, &loaded.parts)?;
     let mut packer = Packer::new(Output::new(sink, WEIGHTS_FILE));
     let graph = graph::build(model, &loaded.names, tensors, floats, &mut packer)?;
-    if let Some(unused) = tensors.unused() {
-        let reason = format!("is not part of a `{}` model as this importer knows it", Name::new(&model.architecture));
-        return Err(ImportError::tensor(unused, reason));
-    }
+    all_used(tensors, &model.architecture)?;
     let (weights, layouts, rounded) = packer.finish();
     let mut files = vec![weights, Output::whole(sink, GRAPH_FILE, &graph)?];
     files.push(Output::whole(sink, TOKENIZER_FILE, &loaded.tokenizer)?);
@@ -106,11 +111,31 @@ pub fn import(source: &Source, sink: &mut dyn Sink, options: &Options) -> Result
         sampling: sampling::read(source)?,
         layouts,
         rounded,
+        encoder: None,
         files,
     };
-    let mut text = serde_json::to_vec_pretty(&manifest)
+    write_manifest(sink, &manifest)?;
+    Ok(manifest)
+}
+
+/// What the manifest says of the files that were read.
+pub(crate) fn entries(source: &Source, names: &[String]) -> Result<Vec<FileEntry>, ImportError> {
+    let missing = |name: &str| ImportError::Missing { part: Name::new(name), hint: "hand over all files of the model" };
+    names.iter().map(|name| source.get(name).ok_or_else(|| missing(name))?.entry()).collect()
+}
+
+/// Refuses tensors that nobody asked for: the model is not what it seems.
+pub(crate) fn all_used(tensors: &Tensors, architecture: &str) -> Result<(), ImportError> {
+    let Some(unused) = tensors.unused() else { return Ok(()) };
+    let reason = format!("is not part of a `{}` model as this importer knows it", Name::new(architecture));
+    Err(ImportError::tensor(unused, reason))
+}
+
+/// Writes the last file.
+pub(crate) fn write_manifest(sink: &mut dyn Sink, manifest: &Manifest) -> Result<(), ImportError> {
+    let mut text = serde_json::to_vec_pretty(manifest)
         .map_err(|e| ImportError::Write { file: MANIFEST_FILE, source: e.into() })?;
     text.push(b'\n');
     Output::whole(sink, MANIFEST_FILE, &text)?;
-    Ok(manifest)
+    Ok(())
 }

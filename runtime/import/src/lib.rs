@@ -1,4 +1,5 @@
-//! Turns GGUF and safetensors language models into packed ONNX models.
+//! Turns GGUF and safetensors language models, and safetensors encoders (for
+//! vectors of texts, and scores of pairs), into packed ONNX models.
 //!
 //! Job: one model in, one folder out: `model.onnx` (a graph of our operators),
 //! `model.onnx.data` (packed weights), `tokenizer.json`, `chat_template.jinja`
@@ -18,6 +19,7 @@
     allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests make their own numbers")
 )]
 
+mod encoder;
 mod error;
 mod gguf;
 mod graph;
@@ -35,7 +37,7 @@ mod weights;
 
 pub use error::ImportError;
 pub use import::{Options, Quantisation, import};
-pub use manifest::{FileEntry, Manifest, Origin, Rounded, SCHEMA, Share, Token};
+pub use manifest::{Encoder, FileEntry, Manifest, Origin, Pooling, Rounded, SCHEMA, Score, Share, Task, Token};
 pub use output::Sink;
 pub use sampling::Sampling;
 pub use source::{Part, Source};

@@ -24,7 +24,7 @@ pub struct Manifest {
     /// Its licence, if stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
-    /// Layers of the decoder.
+    /// Layers.
     pub layers: u32,
     /// Query heads.
     pub heads: u32,
@@ -57,8 +57,82 @@ pub struct Manifest {
     /// Tensors whose values changed on the way; all others are exact.
     #[serde(default)]
     pub rounded: Vec<Rounded>,
+    /// What a model that reads whole texts makes of them; absent for those
+    /// that write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<Encoder>,
     /// The other files of the folder.
     pub files: Vec<FileEntry>,
+}
+
+/// What a model makes of whole texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encoder {
+    /// Vectors or scores.
+    pub task: Task,
+    /// Which tokens' vectors become a text's.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Whether vectors get length 1.
+    #[serde(default)]
+    pub normalises: bool,
+    /// How the output for a pair becomes its score.
+    #[serde(default)]
+    pub score: Score,
+    /// Longest text, special tokens included.
+    pub tokens_max: u32,
+    /// Number of a text's first position: RoBERTa counts from behind its
+    /// padding token.
+    pub first_position: u32,
+    /// Kinds of tokens (first text, second text) that the graph asks for; it
+    /// asks for none where there is one.
+    pub token_types: u32,
+    /// Numbers in a row of the logits; 0 where there are none.
+    #[serde(default)]
+    pub labels: u32,
+    /// Put before every text that becomes a vector.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
+    /// Whether texts are read in lower case, whatever the tokenizer does.
+    #[serde(default)]
+    pub lowercases: bool,
+}
+
+/// What texts become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Each text a vector.
+    Embed,
+    /// Each pair of texts a score.
+    Rerank,
+}
+
+/// Which tokens' vectors become a text's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The mean of all.
+    #[default]
+    Mean,
+    /// The first one's. The graph then takes the places of first tokens as its
+    /// input `rows`, and gives their rows alone; so it does for scores.
+    Cls,
+    /// The last one's.
+    Last,
+    /// The largest of all, number by number.
+    Max,
+}
+
+/// How the output for a pair becomes its score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Score {
+    /// Between 0 and 1.
+    #[default]
+    Sigmoid,
+    /// As it is.
+    Raw,
 }
 
 /// Where a model came from.

@@ -1,4 +1,5 @@
-//! Compute kernels: packed integer matrix products, paged attention, a thread pool.
+//! Compute kernels: packed integer matrix products, attention over pages and
+//! within texts, norms, a thread pool.
 //!
 //! Trust boundary: sizes, weights, token numbers and page numbers come from a
 //! model or a request, so every public function checks them and returns an
@@ -46,10 +47,12 @@ mod lanes;
 pub mod layout;
 mod math;
 mod memory;
+mod norm;
 mod pool;
 mod product;
 mod rows;
 mod scratch;
+mod segments;
 #[cfg(test)]
 mod testing;
 
@@ -58,7 +61,9 @@ pub use error::KernelError;
 pub use lanes::Isa;
 pub use layout::Layout;
 pub use memory::{Memory, read};
+pub use norm::{Norm, add_norm};
 pub use pool::Pool;
 pub use product::{Activation, Finish, Weights, gated_feed_forward, matmul};
 pub use rows::{argmax, embed};
 pub use scratch::Scratch;
+pub use segments::{SegmentShape, segment_attention};

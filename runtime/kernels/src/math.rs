@@ -54,6 +54,27 @@ pub(crate) unsafe fn gelu_tanh<S: Lanes>(x: S::F) -> S::F {
     }
 }
 
+/// GELU by the error function (Abramowitz and Stegun 7.1.26): with z = |x| / sqrt(2),
+/// max(x, 0) - |x| / 2 * erfc(z); absolute error below 1e-7 |x|.
+///
+/// # Safety
+/// As [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn gelu<S: Lanes>(x: S::F) -> S::F {
+    // SAFETY: the caller's.
+    unsafe {
+        let (one, size) = (S::splat(1.0), S::abs(x));
+        let z = S::mul(size, S::splat(std::f32::consts::FRAC_1_SQRT_2));
+        let t = S::div(one, S::fma(z, S::splat(0.327_591_1), one));
+        let mut p = S::splat(1.061_405_4);
+        for c in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+            p = S::fma(p, t, S::splat(c));
+        }
+        let tail = S::mul(S::mul(p, t), exp::<S>(S::sub(S::splat(0.0), S::mul(z, z))));
+        S::fnma(S::mul(size, S::splat(0.5)), tail, S::max(x, S::splat(0.0)))
+    }
+}
+
 /// cap * tanh(x / cap), absolute error below cap * 3e-7.
 ///
 /// # Safety

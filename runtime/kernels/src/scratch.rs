@@ -3,6 +3,7 @@
 use crate::{
     attention::{Angles, Item},
     product::Lines,
+    segments::Piece,
 };
 
 /// Working memory of one caller. Give every operation of a model the same one:
@@ -19,6 +20,10 @@ pub struct Scratch {
     pub(crate) items: Vec<Item>,
     /// Rotations of a batch.
     pub(crate) angles: Angles,
+    /// Keys of a batch, turned.
+    pub(crate) keys: Lines,
+    /// Pieces of texts.
+    pub(crate) pieces: Vec<Piece>,
 }
 
 impl std::fmt::Debug for Scratch {
@@ -33,6 +38,7 @@ impl Scratch {
     pub fn bytes(&self) -> usize {
         let workers: usize = self.workers.iter().map(Lines::bytes).sum();
         let items = self.items.capacity() * size_of::<Item>();
-        self.lines.bytes() + workers + self.marks.capacity() + items + self.angles.bytes()
+        let pieces = self.pieces.capacity() * size_of::<Piece>();
+        self.lines.bytes() + workers + self.marks.capacity() + items + self.angles.bytes() + self.keys.bytes() + pieces
     }
 }

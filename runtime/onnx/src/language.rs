@@ -62,7 +62,7 @@ impl Language {
             return Err(OnnxError::Manifest(reason));
         }
         let (graph, weights) = initialisers::split(graph, &mut |tensor| session::bytes_of(tensor, files))?;
-        let shared = Shared::new(setting.threads, store, weights)?;
+        let shared = Shared::new(setting.threads, Some(store), weights)?;
         let domain = operators::domain(&shared)?;
         // The operators bring their own threads; those of ONNX Runtime would
         // compete with them.

@@ -2,8 +2,9 @@
 //! and our own operators in them.
 //!
 //! Job: [`Library`] loads the shared library once; [`Language`] runs imported
-//! language models (their heavy operators are those of `weighbridge-kernels`);
-//! [`Graph`] runs any other model.
+//! language models (their heavy operators are those of `weighbridge-kernels`),
+//! [`Encoder`] imported models that read whole texts; [`Graph`] runs any other
+//! model.
 //!
 //! Trust boundary: a graph is an attacker's bytes. Everything here belongs in
 //! a confined process: no library of custom operators is ever loaded, and
@@ -11,6 +12,7 @@
 //!
 //! Deliberately unknown here: texts, requests, sockets.
 
+mod encoder;
 mod error;
 mod graph;
 mod initialisers;
@@ -19,6 +21,7 @@ mod library;
 mod operators;
 mod session;
 
+pub use encoder::Encoder;
 pub use error::OnnxError;
 pub use graph::{Data, Element, Graph, Numbers, Port, RunError};
 pub use language::{Language, Setting};

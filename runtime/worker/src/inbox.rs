@@ -4,9 +4,11 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use weighbridge_engine::embedding::{Reader, Work};
 use weighbridge_engine::{Prepare, Prepared};
 use weighbridge_inference_wire::{
     Embed, FRAME_BYTES_MAX, Failure, FailureKind, Generate, Infer, RequestId, Rerank, ToWorker,
@@ -20,6 +22,8 @@ use crate::model_code;
 const COMMANDS_MAX: usize = 256;
 /// Most prompts that wait to be tokenized.
 const PROMPTS_MAX: usize = 1024;
+/// Most bytes of texts on their way to be read, unless one request has more.
+const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// What the main thread is to do.
 pub enum Command {
@@ -27,6 +31,8 @@ pub enum Command {
     Coming(RequestId),
     /// It was.
     Prepared(RequestId, Box<Result<Prepared, Failure>>),
+    /// Texts were turned into tokens; their weight until they are taken over.
+    Read(RequestId, Result<Work, Failure>, Weight),
     /// Work for a model of tensors.
     Tensors(RequestId, Box<Tensors>),
     /// It cannot be done.
@@ -49,20 +55,74 @@ pub enum Tensors {
     Infer(Infer),
 }
 
+/// What is done to requests before the main thread has them.
+pub enum Tokenizing {
+    /// Prompts become tokens.
+    Prompts(Arc<Prepare>),
+    /// Texts do.
+    Texts(Arc<Reader>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Bytes of texts on their way; they count until this is dropped.
+#[derive(Debug)]
+pub struct Weight(Arc<AtomicUsize>, usize);
+
+impl Weight {
+    /// None if `all` is heavy enough already.
+    fn of(all: &Arc<AtomicUsize>, work: &Tensors) -> Option<Self> {
+        let bytes = match work {
+            Tensors::Embed(r) => {
+                r.texts.iter().map(|t| t.len() + 16).sum::<usize>()
+                    + r.tokens.iter().map(|t| t.len() * 4 + 16).sum::<usize>()
+            }
+            // The query goes before each document.
+            Tensors::Rerank(r) => r.documents.iter().map(|d| d.len().saturating_add(r.query.len()) + 16).sum(),
+            Tensors::Infer(_) => 0,
+        };
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        let weight = Self(Arc::clone(all), bytes);
+        (before == 0 || before.saturating_add(bytes) <= TEXT_BYTES_MAX).then_some(weight)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// Where requests go to be tokenized.
+enum Desk {
+    Prompts(Sender<(RequestId, Box<Generate>)>),
+    Texts(Sender<(RequestId, Tensors, Weight)>, Arc<AtomicUsize>),
+    None,
+}
+
 /// Starts the threads that read `socket`.
 ///
 /// # Errors
 /// If there is no thread to be had.
-pub fn start(socket: Arc<UnixStream>, prepare: Option<Arc<Prepare>>) -> io::Result<Receiver<Command>> {
+pub fn start(socket: Arc<UnixStream>, tokenizing: Tokenizing) -> io::Result<Receiver<Command>> {
     let (commands, inbox) = bounded(COMMANDS_MAX);
-    let (prompts, waiting) = bounded::<(RequestId, Box<Generate>)>(PROMPTS_MAX);
-    let prompts = prepare.is_some().then_some(prompts);
-    if let Some(prepare) = prepare {
-        let commands = commands.clone();
-        thread::Builder::new().name("tokenizer".to_owned()).spawn(move || tokenize(&prepare, &waiting, &commands))?;
-    }
+    let thread = || thread::Builder::new().name("tokenizer".to_owned());
+    let theirs = commands.clone();
+    let desk = match tokenizing {
+        Tokenizing::Prompts(prepare) => {
+            let (prompts, waiting) = bounded(PROMPTS_MAX);
+            thread().spawn(move || tokenize(&prepare, &waiting, &theirs))?;
+            Desk::Prompts(prompts)
+        }
+        Tokenizing::Texts(reader) => {
+            let (texts, waiting) = bounded(PROMPTS_MAX);
+            thread().spawn(move || read_texts(&reader, &waiting, &theirs))?;
+            Desk::Texts(texts, Arc::default())
+        }
+        Tokenizing::Nothing => Desk::None,
+    };
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
-        let end = read(&socket, prompts.as_ref(), &commands);
+        let end = read(&socket, &desk, &commands);
         // Nobody listens if the main thread is over already.
         let _ = commands.send(Command::Over(end));
     })?;
@@ -78,21 +138,39 @@ fn tokenize(prepare: &Prepare, waiting: &Receiver<(RequestId, Box<Generate>)>, c
     }
 }
 
-fn read(
-    socket: &UnixStream,
-    prompts: Option<&Sender<(RequestId, Box<Generate>)>>,
-    commands: &Sender<Command>,
-) -> io::Result<()> {
+fn read_texts(reader: &Reader, waiting: &Receiver<(RequestId, Tensors, Weight)>, commands: &Sender<Command>) {
+    for (id, work, weight) in waiting {
+        let work = model_code(|| match &work {
+            Tensors::Embed(request) => reader.embed(request),
+            Tensors::Rerank(request) => reader.rerank(request),
+            Tensors::Infer(_) => Err(failed(FailureKind::Unsupported, "this model reads texts; it takes no tensors")),
+        });
+        if commands.send(Command::Read(id, work.and_then(|inner| inner), weight)).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(socket: &UnixStream, desk: &Desk, commands: &Sender<Command>) -> io::Result<()> {
     // Descriptors are taken once, with the model.
     while let Some((message, _)) = frames::receive::<ToWorker>(socket, FRAME_BYTES_MAX)? {
         let command = match message {
-            ToWorker::Generate { id, request } => match generate(prompts, commands, id, request) {
+            ToWorker::Generate { id, request } => match generate(desk, commands, id, request) {
                 Some(command) => command,
                 None => continue,
             },
-            ToWorker::Embed { id, request } => Command::Tensors(id, Box::new(Tensors::Embed(request))),
-            ToWorker::Rerank { id, request } => Command::Tensors(id, Box::new(Tensors::Rerank(request))),
-            ToWorker::Infer { id, request } => Command::Tensors(id, Box::new(Tensors::Infer(request))),
+            ToWorker::Embed { id, request } => match texts(desk, commands, id, Tensors::Embed(request)) {
+                Some(command) => command,
+                None => continue,
+            },
+            ToWorker::Rerank { id, request } => match texts(desk, commands, id, Tensors::Rerank(request)) {
+                Some(command) => command,
+                None => continue,
+            },
+            ToWorker::Infer { id, request } => match texts(desk, commands, id, Tensors::Infer(request)) {
+                Some(command) => command,
+                None => continue,
+            },
             ToWorker::Cancel { id } => Command::Cancel(id),
             ToWorker::Stats => Command::Stats,
             ToWorker::Open(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "a second model was sent")),
@@ -105,13 +183,8 @@ fn read(
 }
 
 /// Has a prompt tokenized; a command if it cannot be.
-fn generate(
-    prompts: Option<&Sender<(RequestId, Box<Generate>)>>,
-    commands: &Sender<Command>,
-    id: RequestId,
-    request: Box<Generate>,
-) -> Option<Command> {
-    let Some(prompts) = prompts else {
+fn generate(desk: &Desk, commands: &Sender<Command>, id: RequestId, request: Box<Generate>) -> Option<Command> {
+    let Desk::Prompts(prompts) = desk else {
         let why = "this model writes no text; use it for embeddings, ranking or tensors";
         return Some(Command::Refuse(id, failed(FailureKind::Unsupported, why)));
     };
@@ -124,8 +197,28 @@ fn generate(
             Some(Command::Prepared(id, Box::new(Err(failed(FailureKind::Busy, why)))))
         }
         Err(TrySendError::Disconnected(_)) => {
-            let why = "the tokenizer's thread is gone; the model is restarted";
-            Some(Command::Prepared(id, Box::new(Err(failed(FailureKind::Internal, why)))))
+            Some(Command::Prepared(id, Box::new(Err(failed(FailureKind::Internal, GONE)))))
         }
     }
+}
+
+const GONE: &str = "the tokenizer's thread is gone; the model is restarted";
+
+/// Has texts tokenized; a command if they cannot be, or need not be.
+fn texts(desk: &Desk, commands: &Sender<Command>, id: RequestId, work: Tensors) -> Option<Command> {
+    let Desk::Texts(texts, all) = desk else { return Some(Command::Tensors(id, Box::new(work))) };
+    let Some(weight) = Weight::of(all, &work) else {
+        let why = "too many texts wait already; try again later, or with less at once";
+        return Some(Command::Refuse(id, failed(FailureKind::Busy, why)));
+    };
+    // Before the texts, so that a cancellation finds it.
+    commands.send(Command::Coming(id)).ok()?;
+    let failure = match texts.try_send((id, work, weight)) {
+        Ok(()) => return None,
+        Err(TrySendError::Full(_)) => {
+            failed(FailureKind::Busy, format!("{PROMPTS_MAX} requests wait already; try again later"))
+        }
+        Err(TrySendError::Disconnected(_)) => failed(FailureKind::Internal, GONE),
+    };
+    Some(Command::Read(id, Err(failure), Weight(Arc::clone(all), 0)))
 }

@@ -19,6 +19,7 @@ mod model;
 mod outbox;
 mod parts;
 mod serve;
+mod texts;
 
 pub use error::WorkerError;
 
@@ -114,7 +115,7 @@ fn load(socket: &Arc<UnixStream>, library: &Library, open: &Open, handles: Vec<O
     let parts = Parts::map(open, handles)?;
     let outbox = Outbox::start(Arc::clone(socket))?;
     let mut model = model_code(|| Model::open(library, open, &parts))??;
-    let inbox = inbox::start(Arc::clone(socket), model.prepare())?;
+    let inbox = inbox::start(Arc::clone(socket), model.tokenizing())?;
     // With the first run every thread there will be is there.
     model_code(|| model.warm_up())??;
     if let Layer::Missing(reason) = weighbridge_sandbox::narrow(Profile::ModelRun) {

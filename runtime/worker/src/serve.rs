@@ -15,32 +15,43 @@ use crate::error::{failed, of_model};
 use crate::inbox::{Command, Tensors};
 use crate::model::{Model, Tools};
 use crate::outbox::Outbox;
+use crate::texts;
 
 /// Most commands taken between two steps.
-const COMMANDS_PER_STEP: usize = 64;
+pub const COMMANDS_PER_STEP: usize = 64;
 
 /// Requests not answered to the end.
 #[derive(Debug, Clone, Default)]
-pub struct Pending(Rc<RefCell<HashSet<RequestId>>>);
+struct Pending(Rc<RefCell<HashSet<RequestId>>>);
 
 /// The way back to whoever asked.
 #[derive(Debug, Clone)]
-struct Voice {
+pub struct Voice {
     outbox: Outbox,
     pending: Pending,
 }
 
 impl Voice {
-    fn begin(&self, id: RequestId) {
+    pub fn begin(&self, id: RequestId) {
         self.pending.0.borrow_mut().insert(id);
     }
 
     /// True if it was pending.
-    fn forget(&self, id: RequestId) -> bool {
+    pub fn forget(&self, id: RequestId) -> bool {
         self.pending.0.borrow_mut().remove(&id)
     }
 
-    fn say(&self, id: RequestId, event: Event) {
+    /// True if it is not answered to the end, nor cancelled.
+    pub fn awaits(&self, id: RequestId) -> bool {
+        self.pending.0.borrow().contains(&id)
+    }
+
+    /// Answers a request for figures.
+    pub fn figures(&self, stats: Stats) {
+        self.outbox.send(FromWorker::Stats(stats));
+    }
+
+    pub fn say(&self, id: RequestId, event: Event) {
         if matches!(event, Event::Done { .. } | Event::Failed { .. }) {
             self.forget(id);
         }
@@ -63,6 +74,7 @@ pub fn run(model: Model, inbox: &Receiver<Command>, outbox: &Outbox) -> Result<(
             let engine = Engine::new(model.language, model.prepare, Limits::default(), sink);
             write(engine, inbox, &voice)
         }
+        Model::Encoder(model) => texts::run(*model, inbox, &voice),
         Model::Tools(tools) => compute(*tools, inbox, &voice),
     }));
     let result = served.unwrap_or_else(|_| {
@@ -93,8 +105,7 @@ fn write<S: FnMut(RequestId, Event)>(
                     voice.begin(id);
                 }
                 Command::Prepared(id, prepared) => {
-                    let wanted = voice.pending.0.borrow().contains(&id);
-                    if coming.remove(&id) && wanted {
+                    if coming.remove(&id) && voice.awaits(id) {
                         match *prepared {
                             Ok(prepared) => engine.enqueue(id, prepared),
                             Err(failure) => engine.refuse(id, failure),
@@ -109,9 +120,9 @@ fn write<S: FnMut(RequestId, Event)>(
                     let mut stats = engine.stats();
                     let coming = u32::try_from(coming.len()).unwrap_or(u32::MAX);
                     stats.waiting = stats.waiting.saturating_add(coming);
-                    voice.outbox.send(FromWorker::Stats(stats));
+                    voice.figures(stats);
                 }
-                Command::Tensors(id, _) => {
+                Command::Read(id, ..) | Command::Tensors(id, _) => {
                     let why = "this model writes text; it makes no vectors, scores or tensors";
                     engine.refuse(id, failed(FailureKind::Unsupported, why));
                 }
@@ -146,12 +157,12 @@ fn compute(mut tools: Tools, inbox: &Receiver<Command>, voice: &Voice) -> Result
                 }
                 Command::Stats => {
                     let waiting = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-                    voice.outbox.send(FromWorker::Stats(Stats { waiting, ..stats }));
+                    voice.figures(Stats { waiting, ..stats });
                 }
                 Command::Refuse(id, failure) => voice.say(id, Event::Failed { failure }),
                 Command::Over(end) => return Ok(end?),
                 // There is no tokenizer's thread in a worker for tensors.
-                Command::Coming(_) | Command::Prepared(..) => {}
+                Command::Coming(_) | Command::Prepared(..) | Command::Read(..) => {}
             }
         }
         let Some((id, work)) = waiting.pop_front() else { continue };
@@ -171,7 +182,7 @@ fn compute(mut tools: Tools, inbox: &Receiver<Command>, voice: &Voice) -> Result
 }
 
 /// The next command; waits for it if `idle`.
-fn next(inbox: &Receiver<Command>, idle: bool) -> Result<Option<Command>, WorkerError> {
+pub fn next(inbox: &Receiver<Command>, idle: bool) -> Result<Option<Command>, WorkerError> {
     if idle {
         return inbox.recv().map(Some).or(Ok(Some(Command::Over(Ok(())))));
     }

@@ -9,6 +9,8 @@ use crate::exit::Failure;
 
 /// Most files of one model.
 const FILES_MAX: usize = 64;
+/// How vectors of tokens become a text's.
+const POOLING: &str = "1_Pooling/config.json";
 
 /// This program, which is its own workers.
 pub fn program() -> Result<PathBuf, Failure> {
@@ -31,9 +33,18 @@ pub fn wants_import(path: &Path) -> bool {
 /// The files that an import of `path` reads: a GGUF file with its splits, or
 /// what a folder in the layout of the Hugging Face hub holds.
 pub fn of_source(path: &Path) -> Result<Vec<Open>, Failure> {
-    let files =
-        if path.is_dir() { files_in(path)?.into_iter().filter(|p| is_source(p)).collect() } else { splits(path)? };
-    open(path, files)
+    if !path.is_dir() {
+        return open(path, splits(path)?);
+    }
+    let mut files: Vec<PathBuf> = files_in(path)?.into_iter().filter(|p| is_source(p)).collect();
+    let pooling = path.join(POOLING);
+    files.extend(pooling.is_file().then_some(pooling.clone()));
+    let mut files = open(path, files)?;
+    // The one file of a folder within is called by that, too.
+    for file in files.iter_mut().filter(|f| f.path == pooling) {
+        POOLING.clone_into(&mut file.name);
+    }
+    Ok(files)
 }
 
 /// The files of a model that is served as it is: an import, or an ONNX export.
@@ -50,7 +61,7 @@ pub fn of_served(path: &Path) -> Result<Vec<(PartRole, Open)>, Failure> {
             files.push((role, file));
         }
     }
-    let pooling = folder.join("1_Pooling/config.json");
+    let pooling = folder.join(POOLING);
     if pooling.is_file() {
         files.push((PartRole::Pooling, pooling));
     }
@@ -68,10 +79,16 @@ fn role(path: &Path) -> Option<PartRole> {
         "tokenizer_config.json" => PartRole::TokenizerConfig,
         "chat_template.jinja" => PartRole::Template,
         "generation_config.json" | "genai_config.json" => PartRole::Generation,
-        "modules.json" | "sentence_bert_config.json" | "config_sentence_transformers.json" => PartRole::Pooling,
+        _ if is_sentence(name) => PartRole::Pooling,
         _ if name.ends_with(".onnx.data") || name.ends_with(".onnx_data") || name.ends_with(".data") => PartRole::Data,
         _ => return None,
     })
+}
+
+/// What sentence-transformers says of a model.
+fn is_sentence(name: &str) -> bool {
+    matches!(name, "modules.json" | "config_sentence_transformers.json")
+        || name.starts_with("sentence_") && name.ends_with("_config.json")
 }
 
 fn is_gguf(path: &Path) -> bool {
@@ -81,6 +98,7 @@ fn is_gguf(path: &Path) -> bool {
 fn is_source(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|n| n.to_str()) else { return false };
     name.ends_with(".safetensors")
+        || is_sentence(name)
         || matches!(
             name,
             "config.json"

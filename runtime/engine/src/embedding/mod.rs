@@ -1,22 +1,25 @@
 //! Texts as vectors, and pairs of texts as scores.
 //!
-//! The arithmetic stands behind [`TensorModel`]. Texts of like length share a
-//! batch, so that little is padded.
+//! The arithmetic stands behind [`TensorModel`] for graphs that want texts of
+//! one length: there, texts of like length share a batch, so that little is
+//! padded. Behind [`EncoderModel`] nothing is padded, and texts of several
+//! callers share a batch ([`Queue`]).
 
 mod pooling;
+mod queue;
+mod reader;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use weighbridge_inference_wire::{Embed, Event, Failure, FailureKind, Rerank, Usage};
 
 pub use pooling::{Activation, Pooling, Settings, normalise, pool};
+pub use queue::{Bounds, EncoderModel, Queue, Read, Texts};
+pub use reader::{Reader, Row, Rules, Wanted, Work};
 
 use crate::failure::{failed, invalid, model};
 use crate::model::StepError;
 use crate::text::Text;
-
-/// Most texts of one request.
-const TEXT_COUNT_MAX: usize = 4096;
 
 /// Tokens of several texts, padded to one length.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,23 +57,17 @@ pub trait TensorModel {
 /// Texts to vectors and scores with one model.
 pub struct Embedder<M> {
     model: M,
-    text: std::sync::Arc<Text>,
+    reader: Reader,
     settings: Settings,
     /// Most tokens in a batch, padding included.
     batch_tokens: usize,
 }
 
-/// A text as tokens, with its place in the request.
-struct Row {
-    place: usize,
-    tokens: Vec<u32>,
-    types: Vec<u32>,
-}
-
 impl<M: TensorModel> Embedder<M> {
     /// With `batch_tokens` tokens at once at most, unless one text has more.
     pub fn new(model: M, text: std::sync::Arc<Text>, settings: Settings, batch_tokens: usize) -> Self {
-        Self { model, text, settings, batch_tokens: batch_tokens.max(1) }
+        let reader = Reader::new(text, settings.tokens_max, Rules::default());
+        Self { model, reader, settings, batch_tokens: batch_tokens.max(1) }
     }
 
     /// Vectors of all texts, and what it took.
@@ -78,11 +75,7 @@ impl<M: TensorModel> Embedder<M> {
     /// # Errors
     /// Texts that are too many or too long, a model that fails.
     pub fn embed(&mut self, request: &Embed) -> Result<(Event, Usage), Failure> {
-        let rows = if request.tokens.is_empty() {
-            self.checked(request.texts.iter().map(|text| self.tokenize(text, None, request.truncate)))?
-        } else {
-            self.checked(request.tokens.iter().map(|tokens| self.tokenized(tokens, request.truncate)))?
-        };
+        let rows = self.reader.texts(request)?;
         let usage = usage(&rows);
         let mut vectors = self.vectors(rows)?;
         if let Some(size) = request.dimensions {
@@ -102,8 +95,7 @@ impl<M: TensorModel> Embedder<M> {
     /// # Errors
     /// As [`Embedder::embed`].
     pub fn rerank(&mut self, request: &Rerank) -> Result<(Event, Usage), Failure> {
-        let rows = request.documents.iter().map(|document| self.tokenize(&request.query, Some(document), true));
-        let rows = self.checked(rows)?;
+        let rows = self.reader.pairs(request)?;
         let usage = usage(&rows);
         let activation = self.settings.activation;
         let scores = self.vectors(rows)?.iter().map(|vector| activation.score(vector)).collect::<Option<Vec<f32>>>();
@@ -111,86 +103,25 @@ impl<M: TensorModel> Embedder<M> {
         Ok((Event::Scores { scores }, usage))
     }
 
-    fn checked(&self, rows: impl ExactSizeIterator<Item = Result<Row, Failure>>) -> Result<Vec<Row>, Failure> {
-        let count = rows.len();
-        if count == 0 || count > TEXT_COUNT_MAX {
-            return Err(invalid("input", format!("{count} texts were given; give 1 to {TEXT_COUNT_MAX}")));
-        }
-        let rows: Result<Vec<Row>, Failure> = rows.collect();
-        Ok(rows?.into_iter().enumerate().map(|(place, row)| Row { place, ..row }).collect())
-    }
-
-    /// A text that the caller has cut into tokens.
-    fn tokenized(&self, tokens: &[u32], truncate: bool) -> Result<Row, Failure> {
-        let most = self.settings.tokens_max;
-        if let Some(token) = tokens.iter().find(|token| !self.text.has(**token)) {
-            return Err(invalid("input", format!("{token} is no token of this model")));
-        }
-        if tokens.len() > most && !truncate {
-            let length = tokens.len();
-            let text = format!("a text has {length} tokens and the model reads {most}; shorten it or ask to truncate");
-            return Err(failed(FailureKind::TooLong, text));
-        }
-        let tokens: Vec<u32> = tokens.iter().copied().take(most).collect();
-        Ok(Row { place: 0, types: vec![0; tokens.len()], tokens })
-    }
-
-    fn tokenize(&self, first: &str, second: Option<&str>, truncate: bool) -> Result<Row, Failure> {
-        let most = self.settings.tokens_max;
-        let bytes = first.len() + second.map_or(0, str::len);
-        let cut;
-        let (mut first, mut second) = (first, second);
-        if let Err(failure) = self.text.check_bytes(bytes, most) {
-            if !truncate {
-                return Err(failure);
-            }
-            // Far more than can count is not even tokenized.
-            cut = self.text.bytes_of(most);
-            first = prefix(first, cut);
-            second = second.map(|second| prefix(second, cut));
-        }
-        let (mut tokens, mut types) = self.text.encode_pair(first, second)?;
-        if tokens.len() > most {
-            if !truncate {
-                let length = tokens.len();
-                return Err(failed(
-                    FailureKind::TooLong,
-                    format!("a text has {length} tokens and the model reads {most}; shorten it or ask to truncate"),
-                ));
-            }
-            // What the model wants at the end of every text stays there.
-            let ends = self.text.trailing();
-            let from = tokens.len() - ends.min(tokens.len());
-            let tail = (tokens.split_off(from), types.split_off(from));
-            tokens.truncate(most.saturating_sub(ends));
-            types.truncate(most.saturating_sub(ends));
-            tokens.extend(tail.0);
-            types.extend(tail.1);
-        }
-        Ok(Row { place: 0, tokens, types })
-    }
-
     /// One vector per row, in the order of the request.
-    fn vectors(&mut self, mut rows: Vec<Row>) -> Result<Vec<Vec<f32>>, Failure> {
+    fn vectors(&mut self, rows: Vec<Row>) -> Result<Vec<Vec<f32>>, Failure> {
         let mut vectors = vec![Vec::new(); rows.len()];
-        rows.sort_by_key(|row| std::cmp::Reverse(row.tokens.len()));
+        let mut rows: Vec<(usize, Row)> = rows.into_iter().enumerate().collect();
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.tokens.len()));
         let mut rest = rows.as_slice();
-        while let Some(longest) = rest.first() {
+        while let Some((_, longest)) = rest.first() {
             let columns = longest.tokens.len().max(1);
             let (now, later) = rest.split_at((self.batch_tokens / columns).clamp(1, rest.len()));
             rest = later;
             let batch = batch(now, columns, self.settings.padding);
-            let hidden = self.model.run(&batch).map_err(|error| {
-                let memory = matches!(error, StepError::Memory { .. });
-                failed(if memory { FailureKind::Busy } else { FailureKind::Model }, error.to_string())
-            })?;
+            let hidden = self.model.run(&batch).map_err(|error| failure(&error))?;
             let pooled = pool(&hidden, &batch, self.settings.pooling)
                 .ok_or_else(|| model(format!("the model's output has the shape {:?}", hidden.shape)))?;
-            for (row, vector) in now.iter().zip(pooled) {
+            for ((place, _), vector) in now.iter().zip(pooled) {
                 if vector.iter().any(|number| !number.is_finite()) {
-                    return Err(model("the model's output has values that are not numbers; it is damaged"));
+                    return Err(model(DAMAGED));
                 }
-                if let Some(place) = vectors.get_mut(row.place) {
+                if let Some(place) = vectors.get_mut(*place) {
                     *place = vector;
                 }
             }
@@ -199,8 +130,13 @@ impl<M: TensorModel> Embedder<M> {
     }
 }
 
-fn prefix(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
+/// Said where a model makes infinities.
+const DAMAGED: &str = "the model's output has values that are not numbers; it is damaged";
+
+/// A run that failed, in words for the caller.
+fn failure(error: &StepError) -> Failure {
+    let memory = matches!(error, StepError::Memory { .. });
+    failed(if memory { FailureKind::Busy } else { FailureKind::Model }, error.to_string())
 }
 
 fn usage(rows: &[Row]) -> Usage {
@@ -208,9 +144,9 @@ fn usage(rows: &[Row]) -> Usage {
     Usage { prompt_tokens: u32::try_from(tokens).unwrap_or(u32::MAX), ..Usage::default() }
 }
 
-fn batch(rows: &[Row], columns: usize, padding: u32) -> TokenBatch {
+fn batch(rows: &[(usize, Row)], columns: usize, padding: u32) -> TokenBatch {
     let mut batch = TokenBatch { rows: rows.len(), columns, tokens: Vec::new(), mask: Vec::new(), types: Vec::new() };
-    for row in rows {
+    for (_, row) in rows {
         let missing = columns.saturating_sub(row.tokens.len());
         let pad = |value: i64| std::iter::repeat_n(value, missing);
         batch.tokens.extend(row.tokens.iter().map(|&token| i64::from(token)).chain(pad(i64::from(padding))));
@@ -222,11 +158,15 @@ fn batch(rows: &[Row], columns: usize, padding: u32) -> TokenBatch {
 
 /// Keeps the leading numbers (Matryoshka).
 fn shorten(vectors: &mut [Vec<f32>], size: usize) -> Result<(), Failure> {
-    let whole = vectors.first().map_or(0, Vec::len);
+    check_size(size, vectors.first().map_or(0, Vec::len))?;
+    vectors.iter_mut().for_each(|vector| vector.truncate(size));
+    Ok(())
+}
+
+fn check_size(size: usize, whole: usize) -> Result<(), Failure> {
     if size == 0 || size > whole {
         return Err(invalid("dimensions", format!("`dimensions` is {size}; the model gives 1 to {whole}")));
     }
-    vectors.iter_mut().for_each(|vector| vector.truncate(size));
     Ok(())
 }
 

@@ -163,18 +163,27 @@ pub fn pool(hidden: &Hidden, batch: &TokenBatch, pooling: Pooling) -> Option<Vec
         if pooled_already {
             return row.to_vec();
         }
-        let mut tokens = row.chunks_exact(size).zip(mask).filter(|&(_, &on)| on != 0).map(|(token, _)| token);
-        match pooling {
-            Pooling::First => tokens.next().unwrap_or_default().to_vec(),
-            Pooling::Last => tokens.next_back().unwrap_or_default().to_vec(),
-            Pooling::Mean => mean(tokens, size),
-            Pooling::Max => tokens.fold(vec![f32::MIN; size], |mut most, token| {
-                most.iter_mut().zip(token).for_each(|(most, number)| *most = most.max(*number));
-                most
-            }),
-        }
+        let tokens = row.chunks_exact(size).zip(mask).filter(|&(_, &on)| on != 0).map(|(token, _)| token);
+        of_tokens(tokens, size, pooling)
     });
     Some(vectors.collect())
+}
+
+/// A text's vector from its tokens'.
+pub(super) fn of_tokens<'a>(
+    mut tokens: impl DoubleEndedIterator<Item = &'a [f32]>,
+    size: usize,
+    pooling: Pooling,
+) -> Vec<f32> {
+    match pooling {
+        Pooling::First => tokens.next().unwrap_or_default().to_vec(),
+        Pooling::Last => tokens.next_back().unwrap_or_default().to_vec(),
+        Pooling::Mean => mean(tokens, size),
+        Pooling::Max => tokens.fold(vec![f32::MIN; size], |mut most, token| {
+            most.iter_mut().zip(token).for_each(|(most, number)| *most = most.max(*number));
+            most
+        }),
+    }
 }
 
 fn mean<'a>(tokens: impl Iterator<Item = &'a [f32]>, size: usize) -> Vec<f32> {

@@ -71,7 +71,7 @@ pub(super) fn read(
     let architecture = catalogue
         .text("general.architecture")
         .ok_or_else(|| ImportError::malformed(part, "does not say its `general.architecture`"))?;
-    let family = Family::of(architecture)?;
+    let family = Family::of(architecture, &[])?;
     let k = Keys { part, catalogue, architecture };
     if k.unsigned("expert_count")?.unwrap_or(0) > 0 {
         return Err(ImportError::unsupported("a mixture of experts", "supported are dense models"));

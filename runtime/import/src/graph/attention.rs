@@ -1,6 +1,7 @@
 //! A layer's attention: projections, mixing, and the way back.
 
-use super::build::{Builder, int};
+use super::build::Builder;
+use super::writer::int;
 use super::{Attribute, Node};
 use crate::ImportError;
 use crate::model::names::Role;
@@ -26,12 +27,12 @@ impl Builder<'_, '_> {
         if model.family.head_norms() {
             for (role, name) in [(Role::QueryNorm, "q_norm"), (Role::KeyNorm, "k_norm")] {
                 let values = self.norm_weights(&self.names.layer(layer, role), sizes.head_size)?;
-                inputs.push(self.vector(&at(name), &values)?);
+                inputs.push(self.writer.vector(&at(name), &values)?);
             }
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let rope_scale = model.ropes.get(kind.rope).map_or(1.0, |r| r.scale);
-        self.node(
+        self.writer.node(
             "Attention",
             &inputs,
             &at("mixed"),
@@ -50,10 +51,10 @@ impl Builder<'_, '_> {
         );
         let name = self.names.layer(layer, Role::Output);
         let inner = sizes.heads * sizes.head_size;
-        let rows = self.tensors.matrix(&format!("{name}.weight"), sizes.hidden, inner)?;
-        let packed = self.stacked(&at("output"), &[rows])?;
-        let bias = self.bias(&[(name, sizes.hidden)], &at("output.bias"))?;
-        self.mat_mul(&at("mixed"), &packed, bias.as_deref(), (sizes.hidden, inner), 0.0, &at("out"));
+        let rows = self.writer.tensors.matrix(&format!("{name}.weight"), sizes.hidden, inner)?;
+        let packed = self.writer.stacked(&at("output"), &[rows])?;
+        let bias = self.writer.bias(&[(name, sizes.hidden)], &at("output.bias"))?;
+        self.writer.mat_mul(&at("mixed"), &packed, bias.as_deref(), (sizes.hidden, inner), 0.0, &at("out"));
         Ok(at("out"))
     }
 
@@ -64,7 +65,7 @@ impl Builder<'_, '_> {
         let at = |what: &str| format!("layer.{layer}.attention.{what}");
         let (queries, keys) = (sizes.heads * sizes.head_size, sizes.kv_heads * sizes.head_size);
         let fused = self.names.layer(layer, Role::Fused);
-        let mut parts = if self.tensors.has(&format!("{fused}.weight")) {
+        let mut parts = if self.writer.tensors.has(&format!("{fused}.weight")) {
             vec![(fused, queries + 2 * keys)]
         } else {
             let each = [(Role::Query, queries), (Role::Key, keys), (Role::Value, keys)];
@@ -72,12 +73,12 @@ impl Builder<'_, '_> {
         };
         let mut groups: Vec<Group<'_>> = Vec::new();
         for (name, rows) in parts.drain(..) {
-            let matrix = self.tensors.matrix(&format!("{name}.weight"), rows, sizes.hidden)?;
-            let alone = plan(&[matrix.kind()], self.floats);
+            let matrix = self.writer.tensors.matrix(&format!("{name}.weight"), rows, sizes.hidden)?;
+            let alone = plan(&[matrix.kind()], self.writer.floats);
             // A group grows as long as all of it stays as exact as it was.
             if let Some(group) = groups.last_mut() {
                 let kinds: Vec<Kind> = group.matrices.iter().chain([&matrix]).map(Rows::kind).collect();
-                if let Some(joined) = plan(&kinds, self.floats).joins(group.plan, alone) {
+                if let Some(joined) = plan(&kinds, self.writer.floats).joins(group.plan, alone) {
                     group.plan = joined;
                     group.matrices.push(matrix);
                     group.names.push((name, rows));
@@ -91,14 +92,14 @@ impl Builder<'_, '_> {
         for (n, Group { plan, matrices, names }) in groups.into_iter().enumerate() {
             let suffix = if several { format!(".{n}") } else { String::new() };
             let rows = names.iter().map(|(_, rows)| rows).sum();
-            let packed = self.packed(&at(&format!("qkv{suffix}")), &matrices, plan)?;
-            let bias = self.bias(&names, &at(&format!("qkv{suffix}.bias")))?;
+            let packed = self.writer.packed(&at(&format!("qkv{suffix}")), &matrices, plan)?;
+            let bias = self.writer.bias(&names, &at(&format!("qkv{suffix}.bias")))?;
             let out = at(&format!("qkv{suffix}.out"));
-            self.mat_mul(input, &packed, bias.as_deref(), (rows, sizes.hidden), 0.0, &out);
+            self.writer.mat_mul(input, &packed, bias.as_deref(), (rows, sizes.hidden), 0.0, &out);
             outputs.push(out);
         }
         if several {
-            self.graph.node(Node {
+            self.writer.graph.node(Node {
                 op: "Concat",
                 domain: "",
                 inputs: outputs,

@@ -3,11 +3,12 @@
 use weighbridge_kernels::layout::Layout;
 
 use super::proto::{self, Dim, Port};
-use super::{Attribute, DOMAIN, Element, Graph, MICROSOFT, Node};
+use super::writer::{Writer, int};
+use super::{Attribute, Element, MICROSOFT, Node};
 use crate::ImportError;
 use crate::model::Model;
 use crate::model::names::{Names, Role};
-use crate::weights::{Kind, Packer, Plan, Rows, Tensors, plan};
+use crate::weights::{Packer, Tensors, plan};
 
 /// Packs the weights of `model` and returns the bytes of its graph.
 ///
@@ -20,7 +21,7 @@ pub(crate) fn build(
     floats: Layout,
     packer: &mut Packer<'_>,
 ) -> Result<Vec<u8>, ImportError> {
-    let mut b = Builder { model, names, tensors, floats, packer, graph: Graph::default() };
+    let mut b = Builder { model, names, writer: Writer::new(tensors, floats, packer) };
     b.model()?;
     let inputs = [
         Port { name: "input_ids", element: Element::Int64, dims: vec![Dim::Fixed(1), Dim::Named("tokens")] },
@@ -29,39 +30,29 @@ pub(crate) fn build(
     let vocabulary = Dim::Fixed(model.sizes.vocabulary as u64);
     let logits =
         Port { name: "logits", element: Element::Float, dims: vec![Dim::Fixed(1), Dim::Named("rows"), vocabulary] };
-    Ok(proto::model(&b.graph, &model.architecture, &inputs, &[logits]))
+    Ok(proto::model(&b.writer.graph, &model.architecture, &inputs, &[logits]))
 }
 
 pub(super) struct Builder<'m, 'o> {
     pub(super) model: &'m Model,
     pub(super) names: &'m Names,
-    pub(super) tensors: &'m Tensors,
-    /// Layout of matrices stored as floats.
-    pub(super) floats: Layout,
-    pub(super) packer: &'m mut Packer<'o>,
-    pub(super) graph: Graph,
-}
-
-/// A packed matrix in the graph.
-pub(super) struct Packed {
-    name: String,
-    layout: Layout,
+    pub(super) writer: Writer<'m, 'o>,
 }
 
 impl Builder<'_, '_> {
     fn model(&mut self) -> Result<(), ImportError> {
         let (model, sizes) = (self.model, self.model.sizes);
         for (n, rope) in model.ropes.iter().enumerate() {
-            self.vector(&format!("inv_freq.{n}"), &rope.inv_freq)?;
+            self.writer.vector(&format!("inv_freq.{n}"), &rope.inv_freq)?;
         }
-        let embedding = self.tensors.matrix(&self.names.embedding(), sizes.vocabulary, sizes.hidden)?;
-        let embedding = self.stacked("embedding", &[embedding])?;
+        let embedding = self.writer.tensors.matrix(&self.names.embedding(), sizes.vocabulary, sizes.hidden)?;
+        let embedding = self.writer.stacked("embedding", &[embedding])?;
         let head = self.names.head();
         if model.tied {
-            self.tensors.ignore(head);
+            self.writer.tensors.ignore(head);
         }
         let mut residual = "embedding.out".to_owned();
-        self.node(
+        self.writer.node(
             "Embed",
             &["input_ids", &embedding.name],
             &residual,
@@ -90,20 +81,20 @@ impl Builder<'_, '_> {
             let norm = norm.strip_suffix(".weight").unwrap_or(&norm).to_owned();
             (hidden, residual) = self.add_and_norm(&residual, &fed, &norm, &out)?;
         }
-        let head = if model.tied || !self.tensors.has(head) {
+        let head = if model.tied || !self.writer.tensors.has(head) {
             embedding
         } else {
-            let rows = self.tensors.matrix(head, sizes.vocabulary, sizes.hidden)?;
-            self.stacked("head", &[rows])?
+            let rows = self.writer.tensors.matrix(head, sizes.vocabulary, sizes.hidden)?;
+            self.writer.stacked("head", &[rows])?
         };
-        self.graph.node(Node {
+        self.writer.graph.node(Node {
             op: "Gather",
             domain: "",
             inputs: vec![hidden, "logit_rows".to_owned()],
             outputs: vec!["final.rows".to_owned()],
             attributes: vec![("axis", Attribute::Int(1))],
         });
-        self.mat_mul("final.rows", &head, None, (sizes.vocabulary, sizes.hidden), model.logit_softcap, "logits");
+        self.writer.mat_mul("final.rows", &head, None, (sizes.vocabulary, sizes.hidden), model.logit_softcap, "logits");
         Ok(())
     }
 
@@ -112,16 +103,17 @@ impl Builder<'_, '_> {
         let (inner, hidden) = (sizes.feed_forward, sizes.hidden);
         let at = |what: &str| format!("layer.{layer}.feed_forward.{what}");
         let fused = format!("{}.weight", self.names.layer(layer, Role::GateUp));
-        let (gate, up) = if self.tensors.rows(&fused) == Some(2 * inner as u64) {
-            self.tensors.matrix(&fused, 2 * inner, hidden)?.split(inner)
+        let (gate, up) = if self.writer.tensors.rows(&fused) == Some(2 * inner as u64) {
+            self.writer.tensors.matrix(&fused, 2 * inner, hidden)?.split(inner)
         } else {
-            let part = |role| self.tensors.matrix(&format!("{}.weight", self.names.layer(layer, role)), inner, hidden);
+            let part =
+                |role| self.writer.tensors.matrix(&format!("{}.weight", self.names.layer(layer, role)), inner, hidden);
             (part(Role::Gate)?, part(Role::Up)?)
         };
-        let plan = plan(&[gate.kind(), up.kind()], self.floats);
-        let extent = self.packer.interleaved(&gate, &up, plan)?;
-        let name = self.graph.initialiser(&at("gate_up"), Element::Bytes, &[extent.length], extent);
-        self.node(
+        let plan = plan(&[gate.kind(), up.kind()], self.writer.floats);
+        let extent = self.writer.packer.interleaved(&gate, &up, plan)?;
+        let name = self.writer.graph.initialiser(&at("gate_up"), Element::Bytes, &[extent.length], extent);
+        self.writer.node(
             "GatedFeedForward",
             &[input, &name],
             &at("gated"),
@@ -133,10 +125,10 @@ impl Builder<'_, '_> {
             ],
         );
         let down = self.names.layer(layer, Role::Down);
-        let rows = self.tensors.matrix(&format!("{down}.weight"), hidden, inner)?;
-        let packed = self.stacked(&at("down"), &[rows])?;
-        let bias = self.bias(&[(down, hidden)], &at("down.bias"))?;
-        self.mat_mul(&at("gated"), &packed, bias.as_deref(), (hidden, inner), 0.0, &at("out"));
+        let rows = self.writer.tensors.matrix(&format!("{down}.weight"), hidden, inner)?;
+        let packed = self.writer.stacked(&at("down"), &[rows])?;
+        let bias = self.writer.bias(&[(down, hidden)], &at("down.bias"))?;
+        self.writer.mat_mul(&at("gated"), &packed, bias.as_deref(), (hidden, inner), 0.0, &at("out"));
         Ok(at("out"))
     }
 
@@ -149,8 +141,8 @@ impl Builder<'_, '_> {
 
     fn norm(&mut self, input: &str, name: &str, output: &str) -> Result<String, ImportError> {
         let values = self.norm_weights(name, self.model.sizes.hidden)?;
-        let weights = self.vector(&format!("{output}.norm"), &values)?;
-        self.graph.node(Node {
+        let weights = self.writer.vector(&format!("{output}.norm"), &values)?;
+        self.writer.graph.node(Node {
             op: "SimplifiedLayerNormalization",
             domain: "",
             inputs: vec![input.to_owned(), weights],
@@ -170,9 +162,9 @@ impl Builder<'_, '_> {
         output: &str,
     ) -> Result<(String, String), ImportError> {
         let values = self.norm_weights(name, self.model.sizes.hidden)?;
-        let weights = self.vector(&format!("{output}.norm"), &values)?;
+        let weights = self.writer.vector(&format!("{output}.norm"), &values)?;
         let sum = format!("{output}.sum");
-        self.graph.node(Node {
+        self.writer.graph.node(Node {
             op: "SkipSimplifiedLayerNormalization",
             domain: MICROSOFT,
             inputs: vec![residual.to_owned(), branch.to_owned(), weights],
@@ -183,87 +175,8 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn norm_weights(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
-        let mut values = self.tensors.vector(&format!("{name}.weight"), len)?;
+        let mut values = self.writer.tensors.vector(&format!("{name}.weight"), len)?;
         values.iter_mut().for_each(|v| *v += self.model.norm_offset);
         Ok(values)
     }
-
-    /// The biases of stacked projections, if any has one.
-    pub(super) fn bias(&mut self, parts: &[(String, usize)], name: &str) -> Result<Option<String>, ImportError> {
-        if !parts.iter().any(|(part, _)| self.tensors.has(&format!("{part}.bias"))) {
-            return Ok(None);
-        }
-        let mut values = Vec::new();
-        for (part, rows) in parts {
-            let bias = format!("{part}.bias");
-            if self.tensors.has(&bias) {
-                values.extend(self.tensors.vector(&bias, *rows)?);
-            } else {
-                values.resize(values.len() + rows, 0.0);
-            }
-        }
-        Ok(Some(self.vector(name, &values)?))
-    }
-
-    pub(super) fn vector(&mut self, name: &str, values: &[f32]) -> Result<String, ImportError> {
-        let extent = self.packer.floats(values)?;
-        Ok(self.graph.initialiser(name, Element::Float, &[values.len() as u64], extent))
-    }
-
-    pub(super) fn stacked(&mut self, name: &str, parts: &[Rows<'_>]) -> Result<Packed, ImportError> {
-        let kinds: Vec<Kind> = parts.iter().map(Rows::kind).collect();
-        self.packed(name, parts, plan(&kinds, self.floats))
-    }
-
-    pub(super) fn packed(&mut self, name: &str, parts: &[Rows<'_>], plan: Plan) -> Result<Packed, ImportError> {
-        let extent = self.packer.stacked(parts, plan)?;
-        let name = self.graph.initialiser(name, Element::Bytes, &[extent.length], extent);
-        Ok(Packed { name, layout: plan.layout })
-    }
-
-    pub(super) fn mat_mul(
-        &mut self,
-        input: &str,
-        weights: &Packed,
-        bias: Option<&str>,
-        (rows, inputs): (usize, usize),
-        softcap: f32,
-        output: &str,
-    ) {
-        let mut names = vec![input, weights.name.as_str()];
-        names.extend(bias);
-        self.node(
-            "MatMul",
-            &names,
-            output,
-            &[
-                ("N", int(rows)),
-                ("K", int(inputs)),
-                ("layout", Attribute::Text(weights.layout.name())),
-                ("softcap", Attribute::Float(softcap)),
-            ],
-        );
-    }
-
-    /// A node of our own domain.
-    pub(super) fn node(
-        &mut self,
-        op: &'static str,
-        inputs: &[&str],
-        output: &str,
-        attributes: &[(&'static str, Attribute)],
-    ) {
-        self.graph.node(Node {
-            op,
-            domain: DOMAIN,
-            inputs: inputs.iter().map(|i| (*i).to_owned()).collect(),
-            outputs: vec![output.to_owned()],
-            attributes: attributes.to_vec(),
-        });
-    }
-}
-
-/// Sizes stay far below 2^63.
-pub(super) fn int(value: usize) -> Attribute {
-    Attribute::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -2,9 +2,12 @@
 
 mod attention;
 mod build;
+mod encoder;
 mod proto;
+mod writer;
 
 pub(crate) use build::build;
+pub(crate) use encoder::build as build_encoder;
 
 use crate::weights::Extent;
 

@@ -6,32 +6,32 @@ use crate::import::Options;
 use crate::model::{Activation, Family, Layer, Model, Stated, float};
 
 /// Members of a configuration, read by name.
-pub(super) struct Fields<'a>(pub(super) &'a Value);
+pub(crate) struct Fields<'a>(pub(crate) &'a Value);
 
 impl<'a> Fields<'a> {
-    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|v| !v.is_null())
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, ImportError> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, ImportError> {
         let number = |v: &Value| v.as_f64().ok_or_else(|| ImportError::configuration(name, "is not a number"));
         self.get(name).map(number).transpose()
     }
 
-    pub(super) fn unsigned(&self, name: &str) -> Result<Option<u64>, ImportError> {
+    pub(crate) fn unsigned(&self, name: &str) -> Result<Option<u64>, ImportError> {
         let unsigned = |v: &Value| v.as_u64().ok_or_else(|| ImportError::configuration(name, "is not a whole number"));
         self.get(name).map(unsigned).transpose()
     }
 
-    fn required(&self, name: &str) -> Result<u64, ImportError> {
+    pub(crate) fn required(&self, name: &str) -> Result<u64, ImportError> {
         self.unsigned(name)?.ok_or_else(|| ImportError::configuration(name, "is missing"))
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
         self.get(name)?.as_str()
     }
 
-    fn is_true(&self, name: &str) -> bool {
+    pub(crate) fn is_true(&self, name: &str) -> bool {
         self.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 }
@@ -40,7 +40,7 @@ impl<'a> Fields<'a> {
 pub(super) fn read(json: &Value, options: &Options) -> Result<Model, ImportError> {
     let c = Fields(json);
     let architecture = c.text("model_type").ok_or_else(|| ImportError::configuration("model_type", "is missing"))?;
-    let family = Family::of(architecture)?;
+    let family = Family::of(architecture, crate::encoder::FAMILIES)?;
     if c.get("quantization_config").is_some() {
         return Err(ImportError::unsupported(
             "a safetensors model that is quantised already",

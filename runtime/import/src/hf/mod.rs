@@ -1,9 +1,9 @@
 //! A safetensors folder in the layout of the Hugging Face hub.
 
-mod config;
+pub(crate) mod config;
 mod rope;
-mod tokens;
-mod weights;
+pub(crate) mod tokens;
+pub(crate) mod weights;
 
 use crate::import::{Loaded, Options};
 use crate::model::names::Names;
@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::{ImportError, TEMPLATE_FILE, TOKENIZER_FILE};
 
 /// Largest configuration read, bytes.
-const CONFIG_BYTES_MAX: usize = 4 << 20;
+pub(crate) const CONFIG_BYTES_MAX: usize = 4 << 20;
 /// Largest tokenizer read, bytes: four times the largest in use.
 const TOKENIZER_BYTES_MAX: usize = 128 << 20;
 /// Largest chat template read, bytes.
@@ -26,10 +26,7 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, ImportE
     let mut model = config::read(&json, options)?;
     model.licence = licence(source)?;
     let (tensors, parts) = weights::read(source)?;
-    let tokenizer = source.bytes(TOKENIZER_FILE, TOKENIZER_BYTES_MAX)?.ok_or_else(|| ImportError::Missing {
-        part: crate::error::Name::new(TOKENIZER_FILE),
-        hint: "save the tokenizer as a fast one (`use_fast=True`) and import again",
-    })?;
+    let tokenizer = tokenizer(source)?;
     let tokens = tokens::read(source, &json, &tokenizer)?;
     let mut parts = parts;
     parts.extend(["config.json", TOKENIZER_FILE].map(str::to_owned));
@@ -49,8 +46,16 @@ pub(crate) fn load(source: &Source, options: &Options) -> Result<Loaded, ImportE
     })
 }
 
+/// The tokenizer's bytes.
+pub(crate) fn tokenizer(source: &Source) -> Result<Vec<u8>, ImportError> {
+    source.bytes(TOKENIZER_FILE, TOKENIZER_BYTES_MAX)?.ok_or_else(|| ImportError::Missing {
+        part: crate::error::Name::new(TOKENIZER_FILE),
+        hint: "save the tokenizer as a fast one (`use_fast=True`) and import again",
+    })
+}
+
 /// `license:` in the front matter of the model card.
-fn licence(source: &Source) -> Result<Option<String>, ImportError> {
+pub(crate) fn licence(source: &Source) -> Result<Option<String>, ImportError> {
     let Some(part) = source.get("README.md") else { return Ok(None) };
     let fail = |source| ImportError::Read { part: crate::error::Name::new("README.md"), source };
     let head = part.input.head(16 * 1024).map_err(fail)?;

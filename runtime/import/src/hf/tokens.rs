@@ -19,6 +19,15 @@ pub(super) struct Tokens {
     pub(super) template: Option<String>,
 }
 
+/// Refuses what is no tokenizer at a glance; whoever loads it looks closer.
+pub(crate) fn check(tokenizer: &[u8]) -> Result<(), ImportError> {
+    parsed(tokenizer).map(|_| ())
+}
+
+fn parsed(tokenizer: &[u8]) -> Result<Tokenizer, ImportError> {
+    serde_json::from_slice(tokenizer).map_err(|e| ImportError::malformed(TOKENIZER_FILE, e.to_string()))
+}
+
 #[derive(Deserialize)]
 struct Tokenizer {
     #[serde(default)]
@@ -41,9 +50,7 @@ struct Added {
 
 /// Reads special tokens from wherever a folder states them.
 pub(super) fn read(source: &Source, config: &Value, tokenizer: &[u8]) -> Result<Tokens, ImportError> {
-    let parsed: Tokenizer =
-        serde_json::from_slice(tokenizer).map_err(|e| ImportError::malformed(TOKENIZER_FILE, e.to_string()))?;
-    let added = parsed.added_tokens;
+    let added = parsed(tokenizer)?.added_tokens;
     let generation = source.json("generation_config.json", CONFIG_BYTES_MAX)?.unwrap_or_default();
     let stated = source.json("tokenizer_config.json", TOKENIZER_CONFIG_BYTES_MAX)?.unwrap_or_default();
     let text = |id: u32| added.iter().find(|a| a.id == id).map(|a| a.content.clone());

@@ -21,7 +21,7 @@ struct Index {
 }
 
 /// The tensors of the folder and the files they are in.
-pub(super) fn read(source: &Source) -> Result<(Tensors, Vec<String>), ImportError> {
+pub(crate) fn read(source: &Source) -> Result<(Tensors, Vec<String>), ImportError> {
     let mut tensors = Tensors::default();
     let index = source.bytes(INDEX, INDEX_BYTES_MAX)?;
     let Some(index) = index else {
@@ -59,8 +59,12 @@ fn shard(source: &Source, name: &str, tensors: &mut Tensors, index: Option<&Inde
                 format!("is in `{}`, but the index says otherwise", Name::new(name)),
             ));
         }
-        // Frequencies are computed, whatever an old checkpoint kept of them.
-        if e.name.ends_with(".rotary_emb.inv_freq") {
+        // Frequencies are computed, positions counted, whatever an old
+        // checkpoint kept of them.
+        if [".rotary_emb.inv_freq", "embeddings.position_ids", "embeddings.token_type_ids"]
+            .iter()
+            .any(|n| e.name.ends_with(n))
+        {
             continue;
         }
         if e.rank > 2 {

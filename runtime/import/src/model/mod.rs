@@ -48,10 +48,11 @@ pub(crate) enum Family {
 
 impl Family {
     /// The family that `config.json` or `general.architecture` calls `name`.
-    pub(crate) fn of(name: &str) -> Result<Self, ImportError> {
+    /// `others` can be imported as well, by others.
+    pub(crate) fn of(name: &str, others: &[&str]) -> Result<Self, ImportError> {
         FAMILIES.iter().find(|(n, _)| *n == name).map(|(_, family)| *family).ok_or_else(|| ImportError::Architecture {
             architecture: crate::error::Name::new(name),
-            supported: FAMILIES.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", "),
+            supported: FAMILIES.iter().map(|(n, _)| n).chain(others).copied().collect::<Vec<_>>().join(", "),
         })
     }
 

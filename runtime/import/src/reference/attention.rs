@@ -56,6 +56,33 @@ pub(super) fn run(call: &Call<'_>, store: &mut Store) -> Result<Matrix, Referenc
     Ok(out)
 }
 
+/// Attends within one whole text, before and behind.
+pub(super) fn within(call: &Call<'_>) -> Result<Matrix, ReferenceError> {
+    let (qkv, heads, size, scale) =
+        (call.value(0)?, call.size("heads")?, call.size("head_size")?, call.float("scale")?);
+    let width = heads * size;
+    let mut out = Matrix { width, values: Vec::new() };
+    for row in qkv.rows() {
+        for h in 0..heads {
+            let query = &row[h * size..][..size];
+            let score = |other: &[f32]| -> f64 {
+                let key = &other[width + h * size..][..size];
+                query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() * f64::from(scale)
+            };
+            let scores: Vec<f64> = qkv.rows().map(score).collect();
+            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..size {
+                let at = 2 * width + h * size + d;
+                let mixed: f64 = weights.iter().zip(qkv.rows()).map(|(w, other)| w * f64::from(other[at])).sum();
+                out.values.push((mixed / total) as f32);
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// Rotates the first `2 * inv_freq.len()` dimensions of a head.
 fn rotate(head: &mut [f32], inv_freq: &[f32], position: usize, interleaved: bool, scale: f32) {
     let pairs = inv_freq.len();

@@ -81,11 +81,20 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Graphs that are not the importer's.
     pub fn step(&mut self, ids: &[i64], rows: &[i64]) -> Result<Vec<Vec<f32>>, ReferenceError> {
+        self.run(&HashMap::from([("input_ids", ids), ("logit_rows", rows)]), "logits")
+    }
+
+    /// Runs the graph of an encoder on one text, whose whole numbers go in by
+    /// name, and returns the rows of `output`.
+    ///
+    /// # Errors
+    /// Graphs that are not the importer's.
+    pub fn run(&mut self, numbers: &HashMap<&str, &[i64]>, output: &str) -> Result<Vec<Vec<f32>>, ReferenceError> {
         let mut values: HashMap<&str, Matrix> = HashMap::new();
         for node in &self.graph.nodes {
-            let call = ops::Call { node, graph: self.graph, weights: self.weights, values: &values };
+            let call = ops::Call { node, graph: self.graph, weights: self.weights, values: &values, numbers };
             let outputs = match node.op.as_str() {
-                "Embed" => vec![call.embed(ids)?],
+                "Embed" => vec![call.embed()?],
                 "MatMul" => vec![call.mat_mul()?],
                 "GatedFeedForward" => vec![call.gated_feed_forward()?],
                 "Attention" => {
@@ -97,7 +106,9 @@ impl<'a> Session<'a> {
                     let sum = call.sum()?;
                     vec![call.norm(&sum, 2)?, Matrix::default(), Matrix::default(), sum]
                 }
-                "Gather" => vec![call.gather(rows)?],
+                "SegmentAttention" => vec![attention::within(&call)?],
+                "AddNorm" => vec![call.add_norm()?],
+                "Gather" => vec![call.gather()?],
                 "Concat" => vec![call.concat()?],
                 other => return Err(call.missing(other)),
             };
@@ -105,7 +116,7 @@ impl<'a> Session<'a> {
                 values.insert(name, value);
             }
         }
-        let logits = values.remove("logits").ok_or(ReferenceError::Graph("no output `logits`"))?;
-        Ok(logits.rows().map(<[f32]>::to_vec).collect())
+        let output = values.remove(output).ok_or(ReferenceError::Graph("the output is not made"))?;
+        Ok(output.rows().map(<[f32]>::to_vec).collect())
     }
 }

@@ -10,6 +10,8 @@ pub(super) struct Call<'a> {
     pub(super) graph: &'a Graph,
     pub(super) weights: &'a [u8],
     pub(super) values: &'a HashMap<&'a str, Matrix>,
+    /// Whole numbers that go into the graph.
+    pub(super) numbers: &'a HashMap<&'a str, &'a [i64]>,
 }
 
 /// A packed matrix.
@@ -101,7 +103,13 @@ impl<'a> Call<'a> {
         Ok(Packed { name: &found.name, layout, bytes, inputs: self.size("K")? })
     }
 
-    pub(super) fn embed(&self, ids: &[i64]) -> Result<Matrix, ReferenceError> {
+    fn whole(&self, n: usize) -> Result<&'a [i64], ReferenceError> {
+        let name = self.input(n).ok_or_else(|| self.missing(format!("input {n}")))?;
+        self.numbers.get(name).copied().ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn embed(&self) -> Result<Matrix, ReferenceError> {
+        let ids = self.whole(0)?;
         let (packed, rows, scale) = (self.packed(1)?, self.size("rows")?, self.float("scale")?);
         let mut values = Vec::new();
         for id in ids {
@@ -114,24 +122,32 @@ impl<'a> Call<'a> {
     pub(super) fn mat_mul(&self) -> Result<Matrix, ReferenceError> {
         let (x, packed, outputs, cap) = (self.value(0)?, self.packed(1)?, self.size("N")?, self.float("softcap")?);
         let bias = self.vector(2)?;
+        let activation = if self.attribute("activation").is_ok() { Some(self.activation()?) } else { None };
         let mut out = Matrix { width: outputs, values: vec![0.0; x.values.len() / packed.inputs * outputs] };
         for n in 0..outputs {
             let row = packed.row(n)?;
             for (t, x) in x.rows().enumerate() {
                 let plain = dot(x, &row) + bias.as_ref().map_or(0.0, |b| b[n]);
-                out.values[t * outputs + n] = if cap > 0.0 { cap * (plain / cap).tanh() } else { plain };
+                let capped = if cap > 0.0 { cap * (plain / cap).tanh() } else { plain };
+                out.values[t * outputs + n] = activation.map_or(capped, |bend| bend(capped));
             }
         }
         Ok(out)
     }
 
-    pub(super) fn gated_feed_forward(&self) -> Result<Matrix, ReferenceError> {
-        let (x, packed, outputs) = (self.value(0)?, self.packed(1)?, self.size("N")?);
-        let activation: fn(f32) -> f32 = match self.text("activation")? {
+    fn activation(&self) -> Result<fn(f32) -> f32, ReferenceError> {
+        Ok(match self.text("activation")? {
             "silu" => |v| v / (1.0 + (-v).exp()),
             "gelu_tanh" => |v| 0.5 * v * (1.0 + (0.797_884_6 * (v + 0.044_715 * v * v * v)).tanh()),
+            "gelu" => |v| (0.5 * f64::from(v) * (1.0 + erf(f64::from(v) / std::f64::consts::SQRT_2))) as f32,
+            "relu" => |v| v.max(0.0),
             other => return Err(self.missing(other)),
-        };
+        })
+    }
+
+    pub(super) fn gated_feed_forward(&self) -> Result<Matrix, ReferenceError> {
+        let (x, packed, outputs) = (self.value(0)?, self.packed(1)?, self.size("N")?);
+        let activation = self.activation()?;
         let mut out = Matrix { width: outputs, values: vec![0.0; x.values.len() / packed.inputs * outputs] };
         for n in 0..outputs {
             let at = n / GROUP_ROWS * 2 * GROUP_ROWS + n % GROUP_ROWS;
@@ -156,8 +172,32 @@ impl<'a> Call<'a> {
         Ok(Matrix { width: a.width, values: a.values.iter().zip(&b.values).map(|(a, b)| a + b).collect() })
     }
 
-    pub(super) fn gather(&self, rows: &[i64]) -> Result<Matrix, ReferenceError> {
-        let x = self.value(0)?;
+    /// Layer norm of a sum; an addend of one row among the weights is added
+    /// to all.
+    pub(super) fn add_norm(&self) -> Result<Matrix, ReferenceError> {
+        let mut sum = self.sum()?;
+        if let Some(third) = self.input(4) {
+            let more = match self.values.get(third) {
+                Some(more) => more.values.clone(),
+                None => self.vector(4)?.unwrap_or_default(),
+            };
+            sum.values.iter_mut().zip(more.iter().cycle()).for_each(|(a, b)| *a += b);
+        }
+        let (scale, bias) = (self.vector(2)?.unwrap_or_default(), self.vector(3)?.unwrap_or_default());
+        let epsilon = f64::from(self.float("epsilon")?);
+        let mut values = Vec::new();
+        for row in sum.rows() {
+            let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / row.len() as f64;
+            let variance = row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / row.len() as f64;
+            let factor = 1.0 / (variance + epsilon).sqrt();
+            let normed = row.iter().map(|v| ((f64::from(*v) - mean) * factor) as f32);
+            values.extend(normed.zip(&scale).zip(&bias).map(|((v, s), b)| v * s + b));
+        }
+        Ok(Matrix { width: sum.width, values })
+    }
+
+    pub(super) fn gather(&self) -> Result<Matrix, ReferenceError> {
+        let (x, rows) = (self.value(0)?, self.whole(1)?);
         let mut values = Vec::new();
         for row in rows {
             let row = x.rows().nth(*row as usize).ok_or_else(|| self.missing("a row"))?;
@@ -178,6 +218,19 @@ impl<'a> Call<'a> {
         }
         Ok(Matrix { width, values })
     }
+}
+
+/// The error function's Taylor series; 1 where less than 1e-8 is left.
+fn erf(z: f64) -> f64 {
+    if z.abs() > 4.0 {
+        return z.signum();
+    }
+    let (mut term, mut sum) = (z, z);
+    for n in 1..200 {
+        term *= -z * z / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
 pub(super) fn normed(row: &[f32], weights: &[f32], epsilon: f32) -> Vec<f32> {

@@ -167,6 +167,11 @@ impl Tensors {
         self.used.borrow_mut().insert(name.to_owned());
     }
 
+    /// The same of all names that `known` knows.
+    pub(crate) fn ignore_all(&self, known: impl Fn(&str) -> bool) {
+        self.used.borrow_mut().extend(self.stored.keys().filter(|name| known(name)).cloned());
+    }
+
     /// The first tensor nobody asked for.
     pub(crate) fn unused(&self) -> Option<&str> {
         let used = self.used.borrow();
@@ -205,6 +210,20 @@ impl Tensors {
         self.read(name, stored, stored.start, &mut bytes)?;
         let mut out = vec![0.0; len];
         floats(stored.kind, &bytes, &mut out);
+        if out.iter().any(|v| !v.is_finite()) {
+            return Err(ImportError::tensor(name, "holds values that are not finite"));
+        }
+        Ok(out)
+    }
+
+    /// The first row of the matrix `name` of rows of `len` elements, as `f32`.
+    pub(crate) fn first_row(&self, name: &str, len: usize) -> Result<Vec<f32>, ImportError> {
+        let rows = usize::try_from(self.get(name)?.rows).unwrap_or(usize::MAX);
+        let matrix = self.matrix(name, rows, len)?;
+        let mut bytes = vec![0; matrix.row_bytes()];
+        matrix.read(0, &mut bytes)?;
+        let mut out = vec![0.0; len];
+        floats(matrix.kind(), &bytes, &mut out);
         if out.iter().any(|v| !v.is_finite()) {
             return Err(ImportError::tensor(name, "holds values that are not finite"));
         }

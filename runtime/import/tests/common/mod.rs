@@ -85,3 +85,34 @@ pub fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let rows = a.iter().zip(b).inspect(|(a, b)| assert_eq!(a.len(), b.len()));
     rows.flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
+
+/// All files of a sample that reads whole texts.
+pub fn encoder(name: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoders").join(name);
+    ENCODER_FILES.iter().filter_map(|file| Some((*file, std::fs::read(folder.join(file)).ok()?))).collect()
+}
+
+/// Files that an encoder may have.
+pub const ENCODER_FILES: &[&str] = &[
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+];
+
+/// A text, or a pair, and what sentence-transformers makes of it.
+#[derive(serde::Deserialize)]
+pub struct Case {
+    pub tokens: Vec<i64>,
+    pub types: Vec<i64>,
+    pub numbers: Vec<f32>,
+}
+
+/// What a sample is measured by.
+pub fn cases(name: &str) -> Vec<Case> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoders").join(name);
+    serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap()
+}

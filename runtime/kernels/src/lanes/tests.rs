@@ -31,6 +31,7 @@ unsafe fn all<S: Lanes>(x: &[f32], bytes: &[u8], out: &mut Vec<u32>) {
             crate::math::exp::<S>(S::mul(a, S::splat(90.0))),
             crate::math::silu::<S>(a),
             crate::math::gelu_tanh::<S>(a),
+            crate::math::gelu::<S>(a),
             crate::math::soft_cap::<S>(a, 2.5),
         ] {
             keep(v);
@@ -97,19 +98,37 @@ fn functions_are_near_the_truth() {
     assert!(worst < 2.5e-7, "{worst}");
     for i in -1000..1000 {
         let x = i as f32 / 50.0;
-        let (mut silu, mut gelu, mut cap) = ([0f32; 16], [0f32; 16], [0f32; 16]);
+        let (mut silu, mut gelu, mut erf, mut cap) = ([0f32; 16], [0f32; 16], [0f32; 16], [0f32; 16]);
         // SAFETY: as above.
         unsafe {
             Scalar::store(silu.as_mut_ptr(), crate::math::silu::<Scalar>(Scalar::splat(x)));
             Scalar::store(gelu.as_mut_ptr(), crate::math::gelu_tanh::<Scalar>(Scalar::splat(x)));
+            Scalar::store(erf.as_mut_ptr(), crate::math::gelu::<Scalar>(Scalar::splat(x)));
             Scalar::store(cap.as_mut_ptr(), crate::math::soft_cap::<Scalar>(Scalar::splat(x), 5.0));
         }
         let d = f64::from(x);
         let tanh = (0.797_884_560_802_865_4 * (d + 0.044_715 * d * d * d)).tanh();
         assert!((f64::from(silu[0]) - d / (1.0 + (-d).exp())).abs() < 1e-6 * d.abs().max(0.1));
         assert!((f64::from(gelu[0]) - 0.5 * d * (1.0 + tanh)).abs() < 2e-6 * d.abs().max(0.1));
+        assert!(
+            (f64::from(erf[0]) - 0.5 * d * (1.0 + plain_erf(d / 2f64.sqrt()))).abs() < 2e-7 * d.abs().max(1.0),
+            "{x}"
+        );
         assert!((f64::from(cap[0]) - 5.0 * (d / 5.0).tanh()).abs() < 2e-6);
     }
+}
+
+/// The error function's Taylor series; 1 where less than 1e-8 is left.
+fn plain_erf(z: f64) -> f64 {
+    if z.abs() > 4.0 {
+        return z.signum();
+    }
+    let (mut term, mut sum) = (z, z);
+    for n in 1..200 {
+        term *= -z * z / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
 #[test]

@@ -27,13 +27,31 @@ use crate::{
     scratch::Scratch,
 };
 
-/// What gates a feed-forward layer.
+/// What bends outputs, or gates a feed-forward layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x / (1 + e^-x).
     Silu,
     /// GELU by its tanh form.
     GeluTanh,
+    /// GELU by the error function.
+    Gelu,
+    /// max(x, 0).
+    Relu,
+}
+
+impl Activation {
+    /// The activation that graphs call `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "silu" => Self::Silu,
+            "gelu_tanh" => Self::GeluTanh,
+            "gelu" => Self::Gelu,
+            "relu" => Self::Relu,
+            _ => return None,
+        })
+    }
 }
 
 /// Packed weights of `rows` outputs by `inputs`.
@@ -56,6 +74,8 @@ pub struct Finish<'a> {
     pub bias: Option<&'a [f32]>,
     /// Outputs become cap * tanh(x / cap); 0 for none.
     pub softcap: f32,
+    /// Bends outputs, last.
+    pub activation: Option<Activation>,
 }
 
 /// `out[m][rows] = x[m][inputs] * weights`, `m` being `x.len() / inputs`.
@@ -123,6 +143,7 @@ fn product(
         rows,
         bias: finish.bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
         softcap: finish.softcap,
+        activation: finish.activation,
         gate,
         out: out.as_mut_ptr(),
     };
@@ -150,6 +171,7 @@ pub(crate) struct Job<'a> {
     rows: usize,
     bias: *const f32,
     softcap: f32,
+    activation: Option<Activation>,
     gate: Option<Activation>,
     out: *mut f32,
 }

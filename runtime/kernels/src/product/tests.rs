@@ -60,7 +60,7 @@ proptest! {
         bias: bool, cap: bool,
     ) {
         let case = case(Layout::ALL[which], rows, blocks, m, seed);
-        let finish = Finish { bias: bias.then_some(&case.bias), softcap: if cap { 3.0 } else { 0.0 } };
+        let finish = Finish { bias: bias.then_some(&case.bias), softcap: if cap { 3.0 } else { 0.0 }, ..Finish::default() };
         let want = case.run(1, Isa::SCALAR, &case.x, finish);
         for isa in Isa::available() {
             let got = case.run(threads, isa, &case.x, finish);
@@ -94,6 +94,26 @@ proptest! {
             let tolerance = step * 1.001 + magnitude * 1e-6 + 1e-6 * x.len() as f64;
             prop_assert!((f64::from(got[at]) - value).abs() <= tolerance, "{}: {} for {value}, tolerance {tolerance}", case.layout.name(), got[at]);
         }
+    }
+
+    #[test]
+    fn activations_bend_the_product(rows in 1usize..50, blocks in 1usize..5, m in 1usize..20, seed: u64) {
+        let case = case(Layout::Q8, rows, blocks, m, seed);
+        let plain = case.run(1, Isa::SCALAR, &case.x, Finish::default());
+        for name in ["relu", "silu", "gelu", "gelu_tanh"] {
+            let activation = Activation::from_name(name);
+            let want = case.run(1, Isa::SCALAR, &case.x, Finish { activation, ..Finish::default() });
+            for (x, y) in plain.iter().zip(&want) {
+                // All lie between 0 and x, but for a dip below 0.28.
+                let (least, greatest) = (x.min(0.0).max(-0.28) - 1e-6, x.max(0.0) + 1e-6);
+                prop_assert!((least..=greatest).contains(y), "{name}: {y} of {x}");
+            }
+            for isa in Isa::available() {
+                let got = case.run(2, isa, &case.x, Finish { activation, ..Finish::default() });
+                prop_assert_eq!(bits(&got), bits(&want), "{} {}", isa.name(), name);
+            }
+        }
+        prop_assert_eq!(Activation::from_name("tanh"), None);
     }
 
     #[test]
@@ -147,7 +167,7 @@ fn refuses_lengths_that_do_not_fit() {
     assert!(go(Weights { rows: usize::MAX, ..good }, &case.x, Finish::default(), &mut out).is_err());
     assert!(go(good, &case.x[1..], Finish::default(), &mut out).is_err());
     assert!(go(good, &case.x, Finish::default(), &mut out[1..]).is_err());
-    assert!(go(good, &case.x, Finish { bias: Some(&[0.0; 19]), softcap: 0.0 }, &mut out).is_err());
+    assert!(go(good, &case.x, Finish { bias: Some(&[0.0; 19]), ..Finish::default() }, &mut out).is_err());
     assert!(go(good, &[], Finish::default(), &mut []).is_ok());
     let halves = gated_feed_forward(&pool, isa, good, Activation::Silu, &case.x, &mut out, &mut scratch);
     assert!(halves.is_err(), "one matrix where two are needed");

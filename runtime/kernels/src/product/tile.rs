@@ -110,17 +110,27 @@ unsafe fn some<S: Lanes, B: Block, const M: usize, const G: usize>(
             [gate, up]
         };
         for (v, up) in value.iter_mut().zip(up) {
-            let gated = match gate {
-                Activation::Silu => math::silu::<S>(*v),
-                Activation::GeluTanh => math::gelu_tanh::<S>(*v),
-            };
-            *v = S::mul(gated, up);
+            *v = S::mul(bent::<S>(gate, *v), up);
         }
         store::<S, M>(job, value, row, group * GROUP_ROWS);
     }
 }
 
-/// Bias and cap, then the store.
+/// One activation of sixteen lanes.
+#[inline(always)]
+unsafe fn bent<S: Lanes>(activation: Activation, v: S::F) -> S::F {
+    // SAFETY: the caller's.
+    unsafe {
+        match activation {
+            Activation::Silu => math::silu::<S>(v),
+            Activation::GeluTanh => math::gelu_tanh::<S>(v),
+            Activation::Gelu => math::gelu::<S>(v),
+            Activation::Relu => S::max(v, S::splat(0.0)),
+        }
+    }
+}
+
+/// Bias, cap and activation, then the store.
 #[inline(always)]
 unsafe fn finish<S: Lanes, const M: usize>(job: &Job<'_>, mut value: [S::F; M], row: usize, first: usize) {
     // SAFETY: `bias`, if there is one, holds as many as there are columns.
@@ -136,6 +146,11 @@ unsafe fn finish<S: Lanes, const M: usize>(job: &Job<'_>, mut value: [S::F; M], 
         if job.softcap > 0.0 {
             for v in &mut value {
                 *v = math::soft_cap::<S>(*v, job.softcap);
+            }
+        }
+        if let Some(activation) = job.activation {
+            for v in &mut value {
+                *v = bent::<S>(activation, *v);
             }
         }
         store::<S, M>(job, value, row, first);

@@ -75,8 +75,8 @@ impl Operator for Attention {
                 softcap,
             };
             let (pool, isa) = (&state.pool, state.isa);
-            attention(pool, isa, &shape, &mut state.store, layer, &segments, qkv, out, &mut state.scratch)
-                .map_err(kernel)
+            let store = state.store.as_mut().ok_or_else(|| ort::Error::new("this model keeps no keys and values"))?;
+            attention(pool, isa, &shape, store, layer, &segments, qkv, out, &mut state.scratch).map_err(kernel)
         }))
     }
 }

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType as Type;
-use weighbridge_kernels::{Activation, Weights, gated_feed_forward};
+use weighbridge_kernels::{Weights, gated_feed_forward};
 
-use super::{Shared, dimension, input, kernel, layout, missing, size};
+use super::{Shared, activation, dimension, input, kernel, layout, missing, size};
 
 /// Both products of a gated layer and the gate between them.
 pub(crate) struct GatedFeedForward(pub Arc<Shared>);
@@ -27,11 +27,7 @@ impl Operator for GatedFeedForward {
     fn create_kernel<'a>(&self, node: &KernelContext<'a>) -> ort::Result<BoxedKernel<'a>> {
         let (rows, inputs, layout) = (size(node, "N")?, size(node, "K")?, layout(node)?);
         let name: String = node.get("activation").ok_or_else(|| missing("attribute", "activation"))?;
-        let activation = match name.as_str() {
-            "silu" => Activation::Silu,
-            "gelu_tanh" => Activation::GeluTanh,
-            _ => return Err(ort::Error::new(format!("activation `{name}` is not known"))),
-        };
+        let activation = activation(&name)?;
         let (shared, bytes) = (Arc::clone(&self.0), self.0.weights_of(node)?);
         Ok(Box::new(move |context: &ComputeContext| {
             let x = input(context, 0, "x")?;

@@ -4,7 +4,7 @@ use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, Operat
 use ort::value::TensorElementType as Type;
 use weighbridge_kernels::{Finish, Weights, matmul};
 
-use super::{Shared, dimension, float, input, kernel, layout, missing, size};
+use super::{Shared, activation, dimension, float, input, kernel, layout, missing, size};
 
 /// A product with packed weights.
 pub(crate) struct MatMul(pub Arc<Shared>);
@@ -31,6 +31,7 @@ impl Operator for MatMul {
     fn create_kernel<'a>(&self, node: &KernelContext<'a>) -> ort::Result<BoxedKernel<'a>> {
         let (rows, inputs, layout) = (size(node, "N")?, size(node, "K")?, layout(node)?);
         let softcap = float(node, "softcap", 0.0);
+        let activation = node.get::<String>("activation").map(|name| activation(&name)).transpose()?;
         let (shared, bytes) = (Arc::clone(&self.0), self.0.weights_of(node)?);
         Ok(Box::new(move |context: &ComputeContext| {
             let x = input(context, 0, "x")?;
@@ -43,7 +44,7 @@ impl Operator for MatMul {
             let mut state = shared.lock();
             let state = &mut *state;
             let weights = Weights { layout, rows, inputs, bytes };
-            let finish = Finish { bias, softcap };
+            let finish = Finish { bias, softcap, activation };
             matmul(&state.pool, state.isa, weights, x, finish, out, &mut state.scratch).map_err(kernel)
         }))
     }

@@ -2,16 +2,18 @@
 //! loaded. Each is a thin layer over `weighbridge-kernels`; what they share
 //! between steps is in [`Shared`].
 
+mod add_norm;
 mod attention;
 mod embed;
 mod feed_forward;
 mod mat_mul;
+mod segment_attention;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::operator::{ComputeContext, KernelContext, OperatorDomain};
 use ort::value::ValueRef;
-use weighbridge_kernels::{Isa, KernelError, Layout, PageStore, Pool, Scratch, StoreShape};
+use weighbridge_kernels::{Activation, Isa, KernelError, Layout, PageStore, Pool, Scratch, StoreShape};
 
 use crate::OnnxError;
 use crate::initialisers::Packed;
@@ -28,7 +30,8 @@ pub(crate) struct State {
     pub pool: Pool,
     pub isa: Isa,
     pub scratch: Scratch,
-    pub store: PageStore,
+    /// None for models that read whole texts.
+    pub store: Option<PageStore>,
     pub segments: Vec<Segment>,
     /// Pages of all segments, one after the other.
     pub pages: Vec<u32>,
@@ -45,12 +48,12 @@ pub(crate) struct Segment {
 }
 
 impl Shared {
-    pub fn new(threads: usize, store: StoreShape, weights: Packed) -> Result<Arc<Self>, OnnxError> {
+    pub fn new(threads: usize, store: Option<StoreShape>, weights: Packed) -> Result<Arc<Self>, OnnxError> {
         let state = State {
             pool: Pool::new(threads)?,
             isa: Isa::detect(),
             scratch: Scratch::default(),
-            store: PageStore::new(store)?,
+            store: store.map(PageStore::new).transpose()?,
             segments: Vec::new(),
             pages: Vec::new(),
         };
@@ -76,7 +79,9 @@ pub(crate) fn domain(shared: &Arc<Shared>) -> Result<Arc<OperatorDomain>, OnnxEr
         .and_then(|d| d.add(embed::Embed(Arc::clone(shared))))
         .and_then(|d| d.add(mat_mul::MatMul(Arc::clone(shared))))
         .and_then(|d| d.add(feed_forward::GatedFeedForward(Arc::clone(shared))))
-        .and_then(|d| d.add(attention::Attention(Arc::clone(shared))));
+        .and_then(|d| d.add(attention::Attention(Arc::clone(shared))))
+        .and_then(|d| d.add(segment_attention::SegmentAttention(Arc::clone(shared))))
+        .and_then(|d| d.add(add_norm::AddNorm(Arc::clone(shared))));
     domain.map(Arc::new).map_err(OnnxError::graph)
 }
 
@@ -93,6 +98,10 @@ fn float(node: &KernelContext<'_>, name: &str, absent: f32) -> f32 {
 fn layout(node: &KernelContext<'_>) -> ort::Result<Layout> {
     let name: String = node.get("layout").ok_or_else(|| missing("attribute", "layout"))?;
     Layout::from_name(&name).map_err(kernel)
+}
+
+fn activation(name: &str) -> ort::Result<Activation> {
+    Activation::from_name(name).ok_or_else(|| ort::Error::new(format!("activation `{name}` is not known")))
 }
 
 fn input<'c>(context: &'c ComputeContext, index: usize, name: &str) -> ort::Result<ValueRef<'c>> {

@@ -2,15 +2,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 use weighbridge_engine::{Batch, LanguageModel, Prepare, Segment, Template, Text, TextFiles};
-use weighbridge_import::{Manifest, SCHEMA};
+use weighbridge_import::Manifest;
 use weighbridge_inference_wire::{Facts, Failure, Open, PartRole};
 use weighbridge_onnx::{Language, Library, Setting};
 
+use super::manifest;
 use crate::error::{of_model, short, words};
 use crate::parts::Parts;
-
-/// Largest manifest; ours have some KB.
-const MANIFEST_BYTES_MAX: usize = 8 << 20;
 
 /// An imported language model.
 pub struct Imported {
@@ -26,8 +24,7 @@ impl Imported {
     ///
     /// # Errors
     /// What is wrong with which part.
-    pub fn open(library: &Library, open: &Open, parts: &Parts, manifest: &[u8]) -> Result<Self, Failure> {
-        let manifest = read(manifest)?;
+    pub fn open(library: &Library, open: &Open, parts: &Parts, manifest: Manifest) -> Result<Self, Failure> {
         let graph = parts.needed(PartRole::Graph, "graph")?;
         let setting =
             Setting { threads: open.threads, cache_bytes: open.cache_bytes, context_length: open.context_length };
@@ -68,39 +65,12 @@ impl Imported {
         let mut facts = Facts {
             architecture: short(&self.manifest.architecture),
             parameters: self.manifest.parameters,
-            quantization: self.quantization(),
+            quantization: manifest::quantization(&self.manifest),
             ..Facts::default()
         };
         self.prepare.describe(&mut facts);
         facts
     }
-
-    /// The layout that most weights have.
-    fn quantization(&self) -> String {
-        let most = self.manifest.layouts.iter().max_by_key(|share| share.bytes);
-        match most.map_or("", |share| share.layout.as_str()) {
-            "q4" | "q4a" => "int4".to_owned(),
-            "q8" | "q8h" => "int8".to_owned(),
-            other => short(other),
-        }
-    }
-}
-
-fn read(bytes: &[u8]) -> Result<Manifest, Failure> {
-    if bytes.len() > MANIFEST_BYTES_MAX {
-        let size = bytes.len();
-        return Err(of_model(format!("`weighbridge.json` has {size} bytes; at most {MANIFEST_BYTES_MAX} are read")));
-    }
-    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|e| {
-        of_model(format!("`weighbridge.json` is no manifest: {}; import the model again", short(&e.to_string())))
-    })?;
-    if manifest.schema != SCHEMA {
-        let (schema, ours) = (manifest.schema, SCHEMA);
-        return Err(of_model(format!(
-            "`weighbridge.json` has schema {schema}, this version reads {ours}; import again"
-        )));
-    }
-    Ok(manifest)
 }
 
 /// The tokenizer, and what the manifest says where no file does.

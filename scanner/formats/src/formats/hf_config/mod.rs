@@ -81,6 +81,8 @@ fn recognise(value: &Value, sniff: &Sniff<'_>) -> Confidence {
                 architectures
                     || text("model_type")
                     || any(&["trust_remote_code", "_attn_implementation", "attn_implementation", "auto_map"])
+                    || any(&["word_embedding_dimension", "embedding_dimension"])
+                        && map.keys().any(|key| key.starts_with("pooling_mode"))
             }
             "generation_config.json" => any(&[
                 "eos_token_id",
@@ -95,6 +97,9 @@ fn recognise(value: &Value, sniff: &Sniff<'_>) -> Confidence {
             ]),
             "quantize_config.json" | "quant_config.json" => any(&["bits", "w_bit", "quant_method"]),
             "config_sentence_transformers.json" => any(&["__version__", "prompts", "similarity_fn_name"]),
+            _ if name.starts_with("sentence_") && name.ends_with("_config.json") => {
+                any(&["max_seq_length", "do_lower_case", "transformer_task"])
+            }
             _ => PROCESSORS.contains(&name) && any(&["processor_class", "do_resize", "do_normalize", "feature_size"]),
         };
     if likely { Confidence::Likely } else { Confidence::No }
