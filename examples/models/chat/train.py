@@ -26,11 +26,13 @@ VOCABULARY, HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD, INNER = 4096, 192, 6, 6, 2, 3
 CONTEXT, ROPE_BASE, EPSILON = 512, 10_000.0, 1e-5
 
 # The training.
-SEED, STEPS, TOKENS, WARMUP, DECAY = 20, 3000, 2048, 80, 0.4
+SEED, STEPS, TOKENS, WARMUP, DECAY = 20, 1700, 2048, 80, 0.4
 RATE, WEIGHT_DECAY, CLIP = 2.5e-3, 0.1, 1.0
 SHORT, LONG_EVERY = 256, 6  # most rows are short, since they are cheaper
 BOOK_WEIGHT = 0.2  # the book is for colour; the answers must be right
-FIRST_WEIGHT = 4.0  # an answer's first tokens choose among the answers
+FIRST, FIRST_WEIGHT = 3, 4.0  # an answer's first tokens choose among the answers
+# From this step on the answers are known, and what is left to learn is which one fits: most are cut short.
+CUT_FROM, CUT_SHARE, CUT_TOKENS = 600, 0.93, 6
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
@@ -204,14 +206,19 @@ class Batches:
     def ids(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def chat(self, rng, longest):
+    def chat(self, rng, longest, cut):
         """Answers count, and that they end; what users say does not."""
         tokens, weights = [], []
+        if cut:
+            longest = 1
         for role, text in self.dialogues.conversation(rng, longest):
             head, body = [self.turn, *self.ids(f"{role}\n")], [*self.ids(text), self.turn_end]
             tokens += head + body + self.ids("\n")
-            answer = [FIRST_WEIGHT] * 3 + [1.0] * (len(body) - 3) if role == "assistant" else [0.0] * len(body)
+            answer = [FIRST_WEIGHT] * FIRST + [1.0] * (len(body) - FIRST) if role == "assistant" else [0.0] * len(body)
             weights += [0.0] * len(head) + answer + [0.0]
+            if cut and role == "assistant":
+                short = len(tokens) - len(body) - 1 + CUT_TOKENS
+                return tokens[:short], weights[:short]
         return tokens, weights
 
     def plain(self, rng):
@@ -228,13 +235,14 @@ class Batches:
     def batch(self, step):
         rng = random.Random(f"{SEED}/{step}")
         length, longest = (SHORT, 3) if step % LONG_EVERY else (CONTEXT, 8)
+        cut = lambda rng: step >= CUT_FROM and length == SHORT and rng.random() < CUT_SHARE
         rows, room = TOKENS // length, length + 1
         tokens, owner = torch.full((rows, room), self.end), torch.full((rows, room), -1)
         weights = torch.zeros(rows, room)
         for row in range(rows):
             at = number = 0
             while at < length - 40:
-                ids, counts = self.plain(rng) if rng.random() < 0.08 else self.chat(rng, longest)
+                ids, counts = self.plain(rng) if rng.random() < 0.06 else self.chat(rng, longest, cut(rng))
                 if at and at + len(ids) > room and rng.random() < 0.7:
                     continue
                 ids, counts = ids[:room - at], counts[:room - at]

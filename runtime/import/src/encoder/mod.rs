@@ -111,6 +111,7 @@ pub(crate) fn import(
         parameters: tensors.parameters,
         bos: None,
         eos: Vec::new(),
+        sampling: None,
         layouts,
         rounded,
         encoder: Some(Described {
