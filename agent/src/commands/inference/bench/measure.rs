@@ -224,6 +224,7 @@ impl Bench<'_> {
             constraint: Constraint::Free,
             logprobs: None,
             ignore_end: true,
+            scope: 0,
         };
         self.done(Work::Generate(Box::new(request))).await
     }
