@@ -40,9 +40,9 @@ pub fn watch(folder: &Path, authority: &PolicyAuthority, loader: &Loader, served
         version = version.saturating_add(1);
         for model in served {
             // What allows it now may end sooner, or later, than what did before.
-            let renewed = loader.decide_again(&policy, model).and_then(|approved| {
-                loader.supervisor.renew(approved).map_err(|e| e.to_string())
-            });
+            let renewed = loader
+                .decide_again(&policy, model)
+                .and_then(|approved| loader.supervisor.renew(approved).map_err(|e| e.to_string()));
             if let Err(reason) = renewed
                 && loader.supervisor.revoke_model(&model.name, &reason)
             {

@@ -193,6 +193,7 @@ fn chances_of_calls_are_not_kept() {
             constraint: Constraint::Free,
             logprobs: Some(5),
             ignore_end: false,
+            scope: 0,
         },
     );
     let (mut most, mut steps) = (0, 0);

@@ -103,6 +103,8 @@ fn drawing(manifest: &Manifest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weighbridge_import::SCHEMA;
+
     use super::*;
 
     #[test]
@@ -113,7 +115,7 @@ mod tests {
             "vocabulary_size": 16, "context_length": 16, "parameters": 1, "eos": [{"id": 7}, {"id": 2}], "files": []
         });
         let drawn = |manifest: &serde_json::Value| -> serde_json::Value {
-            serde_json::from_str(&drawing(&read(manifest.to_string().as_bytes()).unwrap())).unwrap()
+            serde_json::from_str(&drawing(&manifest::read(manifest.to_string().as_bytes()).unwrap())).unwrap()
         };
         assert_eq!(drawn(&manifest), json!({"eos_token_id": [7, 2]}));
         manifest["sampling"] = json!({"temperature": 0.5, "top_k": 20});
