@@ -26,13 +26,14 @@ VOCABULARY, HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD, INNER = 4096, 192, 6, 6, 2, 3
 CONTEXT, ROPE_BASE, EPSILON = 512, 10_000.0, 1e-5
 
 # The training.
-SEED, STEPS, TOKENS, WARMUP, DECAY = 20, 1700, 2048, 80, 0.4
+SEED, STEPS, TOKENS, WARMUP, DECAY = 20, 2900, 2048, 80, 0.4
 RATE, WEIGHT_DECAY, CLIP = 2.5e-3, 0.1, 1.0
 SHORT, LONG_EVERY = 256, 6  # most rows are short, since they are cheaper
 BOOK_WEIGHT = 0.2  # the book is for colour; the answers must be right
 FIRST, FIRST_WEIGHT = 3, 4.0  # an answer's first tokens choose among the answers
-# From this step on the answers are known, and what is left to learn is which one fits: most are cut short.
-CUT_FROM, CUT_SHARE, CUT_TOKENS = 600, 0.93, 6
+# From such a step on, this share of the conversations has one question and an answer that is cut short: once the answers
+# are known, what is left to learn is which one fits.
+CUT_SHARE, CUT_TOKENS = {0: 0.0, 600: 0.93, 1700: 0.6}, 6
 
 END, TURN, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
@@ -103,6 +104,9 @@ class Dialogues:
         self.topics, self.lists = read_topics(), read_wordings()
         self.unknown = [t for t in self.topics if t.name.startswith("unknown")]
         self.known = [t for t in self.topics if not t.name.startswith("unknown")]
+        self.written = {name.lower(): name for name in self.lists["names"]}
+        longest_first = sorted(map(re.escape, self.lists["names"]), key=len, reverse=True)
+        self.names = re.compile(r"(?<![\w-])(" + "|".join(longest_first) + r")(?![\w-])", re.IGNORECASE)
         self.strange = sorted(set(re.findall(r"[a-z]{3,}", " ".join(paragraphs()))))
 
     def question(self, rng, topic):
@@ -145,6 +149,18 @@ class Dialogues:
         elif rng.random() < 0.3:
             text = text.rstrip("?.!") or text
         return text
+
+    def cased(self, rng, text):
+        """Names as they are usually written, one word with a capital, or all capitals, now and then."""
+        kind = rng.random()
+        if kind < 0.5:
+            text = self.names.sub(lambda m: self.written[m[0].lower()], text)
+        elif kind < 0.58:
+            words = text.split()
+            n = rng.randrange(len(words))
+            words[n] = words[n].capitalize() if rng.random() < 0.5 else words[n].upper()
+            text = " ".join(words)
+        return text.upper() if kind > 0.97 else text
 
     def conversation(self, rng, longest=4):
         """Turns as (role, text); each further question is less likely."""
@@ -212,6 +228,8 @@ class Batches:
         if cut:
             longest = 1
         for role, text in self.dialogues.conversation(rng, longest):
+            if role == "user":
+                text = self.dialogues.cased(rng, text)
             head, body = [self.turn, *self.ids(f"{role}\n")], [*self.ids(text), self.turn_end]
             tokens += head + body + self.ids("\n")
             answer = [FIRST_WEIGHT] * FIRST + [1.0] * (len(body) - FIRST) if role == "assistant" else [0.0] * len(body)
@@ -234,8 +252,9 @@ class Batches:
 
     def batch(self, step):
         rng = random.Random(f"{SEED}/{step}")
-        length, longest = (SHORT, 3) if step % LONG_EVERY else (CONTEXT, 8)
-        cut = lambda rng: step >= CUT_FROM and length == SHORT and rng.random() < CUT_SHARE
+        length, longest = (SHORT, 4) if step % LONG_EVERY else (CONTEXT, 8)
+        share = next(s for first, s in reversed(CUT_SHARE.items()) if first <= step)
+        cut = lambda rng: length == SHORT and rng.random() < share
         rows, room = TOKENS // length, length + 1
         tokens, owner = torch.full((rows, room), self.end), torch.full((rows, room), -1)
         weights = torch.zeros(rows, room)
