@@ -96,6 +96,7 @@ fn manifests_say_what_becomes_of_texts() {
         "modules.json",
         "1_Pooling/config.json",
         "sentence_bert_config.json",
+        "tokenizer_config.json",
     ];
     assert_eq!(read, expected);
     let files: Vec<&str> = bert.files.iter().map(|p| p.name.as_str()).collect();
@@ -120,6 +121,19 @@ fn prompts_go_before_texts_where_the_model_has_one() {
     assert_eq!(imported(&files, &Options::default()).unwrap().0.encoder.unwrap().prompt, "query: ");
     files.last_mut().unwrap().1 = json!({"default_prompt_name": "none"}).to_string().into_bytes();
     assert!(refusal(&files).contains("has no prompt `none`"));
+}
+
+#[test]
+fn tokens_are_all_of_the_first_type_where_the_tokenizer_leaves_types_out() {
+    let mut files = encoder("bert");
+    let config = files.iter_mut().find(|(name, _)| *name == "tokenizer_config.json").unwrap();
+    config.1 = json!({"model_input_names": ["input_ids", "attention_mask"]}).to_string().into_bytes();
+    let (manifest, model) = imported(&files, &options(Quantisation::F16)).unwrap();
+    assert_eq!(manifest.encoder.as_ref().unwrap().token_types, 1);
+    // Texts that are no pairs had the first type anyway.
+    let case = &cases("bert")[2];
+    let ours = computed(&manifest, &model, case);
+    assert!(ours.iter().zip(&case.numbers).all(|(a, b)| (a - b).abs() < 1e-5));
 }
 
 fn refusal(files: &[(&str, Vec<u8>)]) -> String {
@@ -155,7 +169,8 @@ fn what_no_graph_of_ours_computes_is_refused_by_its_field() {
         ("architectures", json!(["BertForTokenClassification"]), "BertForTokenClassification"),
         ("architectures", json!(["\u{1b}[2JEvil"]), "`architectures`"),
         ("hidden_act", json!("xielu"), "`xielu`"),
-        ("hidden_size", json!(64), "configuration asks for"),
+        ("hidden_size", json!(64), "vectors have 64 numbers"),
+        ("intermediate_size", json!(96), "configuration asks for"),
         ("hidden_size", json!(1u64 << 40), "hidden size"),
         ("num_attention_heads", json!(4), "multiples of 16"),
         ("num_attention_heads", json!(0), "heads"),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use weighbridge_engine::EncoderModel;
@@ -36,15 +37,19 @@ impl Sink for Memory {
     }
 }
 
-/// What `cargo xtask test` fetches.
+/// What `cargo xtask test` fetches; a process loads it once.
 fn library() -> Option<Library> {
-    let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(3).unwrap().join("onnxruntime/libonnxruntime.so");
-    if !path.exists() {
-        println!("skipped: {} is not there; `cargo xtask test` fetches it", path.display());
-        return None;
-    }
-    Some(Library::load(&path).unwrap())
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let load = || {
+        let test = std::env::current_exe().unwrap();
+        let path = test.ancestors().nth(3).unwrap().join("onnxruntime/libonnxruntime.so");
+        if !path.exists() {
+            println!("skipped: {} is not there; `cargo xtask test` fetches it", path.display());
+            return None;
+        }
+        Some(Library::load(&path).unwrap())
+    };
+    LIBRARY.get_or_init(load).clone()
 }
 
 fn folder(sample: &str) -> PathBuf {

@@ -71,8 +71,9 @@ pub(crate) fn import(
     options: &Options,
 ) -> Result<Manifest, ImportError> {
     let (tensors, mut parts) = hf::weights::read(source)?;
-    let encoder = config::read(json, &tensors)?;
+    let mut encoder = config::read(json, &tensors)?;
     let sentence = sentence::read(source, json, &encoder)?;
+    encoder.has_types &= !sentence.untyped;
     let tokenizer = hf::tokenizer(source)?;
     hf::tokens::check(&tokenizer)?;
     parts.extend(["config.json", TOKENIZER_FILE].map(str::to_owned));

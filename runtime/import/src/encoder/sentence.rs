@@ -39,6 +39,8 @@ pub(super) struct Sentence {
     pub(super) tokens_max: usize,
     pub(super) prompt: String,
     pub(super) lowercases: bool,
+    /// The tokenizer's settings leave token types out: all are the first.
+    pub(super) untyped: bool,
     /// Names of the files that were read.
     pub(super) parts: Vec<String>,
 }
@@ -124,11 +126,11 @@ impl Sentence {
             longest = c.unsigned("max_seq_length")?;
             break;
         }
-        if longest.is_none()
-            && let Some(file) = self.json(source, TOKENIZER_CONFIG, TOKENIZER_CONFIG_BYTES_MAX)?
-        {
+        if let Some(file) = self.json(source, TOKENIZER_CONFIG, TOKENIZER_CONFIG_BYTES_MAX)? {
             // Written as a number beyond all bounds where there is none.
-            longest = Fields(&file).get("model_max_length").and_then(Value::as_u64);
+            longest = longest.or(Fields(&file).get("model_max_length").and_then(Value::as_u64));
+            let inputs = Fields(&file).get("model_input_names").and_then(Value::as_array);
+            self.untyped = inputs.is_some_and(|names| !names.iter().any(|name| name == "token_type_ids"));
         }
         let most = longest.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         if most == 0 {

@@ -97,25 +97,28 @@ impl Builder<'_, '_> {
         let Encoder { sizes, ref names, activation, .. } = *self.encoder;
         let at = |what: &str| format!("layer.{layer}.{what}");
         let part = |role: Role| (names.layer(layer, role), sizes.hidden);
-        let qkv = [Role::Query, Role::Key, Role::Value].map(part);
-        self.product(&hidden, &qkv, sizes.hidden, None, &at("qkv"))?;
+        let floats = self.writer.floats;
+        self.product(&hidden, &[Role::Query, Role::Key].map(part), floats, sizes.hidden, None, &at("qk"))?;
+        // Rounded inputs cost vectors of short texts most of their precision
+        // here, where a few tokens' values are all there is to mix.
+        self.product(&hidden, &[part(Role::Value)], Layout::F16, sizes.hidden, None, &at("values"))?;
         #[expect(clippy::cast_precision_loss, reason = "heads are small")]
         let scale = (sizes.head_size as f32).powf(-0.5);
         let attributes =
             [("heads", int(sizes.heads)), ("head_size", int(sizes.head_size)), ("scale", Attribute::Float(scale))];
-        self.writer.node("SegmentAttention", &[&at("qkv.out")], &at("mixed"), &attributes);
+        self.writer.node("SegmentAttention", &[&at("qk.out"), &at("values.out")], &at("mixed"), &attributes);
         let (mut mixed, mut hidden) = (at("mixed"), hidden);
         if self.first && layer + 1 == sizes.layers {
             // What follows is done to each row alone.
             mixed = self.rows(&mixed);
             hidden = self.rows(&hidden);
         }
-        self.product(&mixed, &[part(Role::Output)], sizes.hidden, None, &at("output"))?;
+        self.product(&mixed, &[part(Role::Output)], floats, sizes.hidden, None, &at("output"))?;
         let norm = names.layer(layer, Role::AttentionNorm);
         let attended = self.add_norm([&at("output.out"), &hidden], &[], &norm, &at("attended"))?;
         let up = [(names.layer(layer, Role::Up), sizes.feed_forward)];
-        self.product(&attended, &up, sizes.hidden, Some(activation), &at("up"))?;
-        self.product(&at("up.out"), &[part(Role::Down)], sizes.feed_forward, None, &at("down"))?;
+        self.product(&attended, &up, floats, sizes.hidden, Some(activation), &at("up"))?;
+        self.product(&at("up.out"), &[part(Role::Down)], floats, sizes.feed_forward, None, &at("down"))?;
         let last = layer + 1 == sizes.layers && self.encoder.task == Task::Embed;
         let out = if last { "last_hidden_state".to_owned() } else { at("out") };
         let norm = names.layer(layer, Role::FeedForwardNorm);
@@ -145,6 +148,7 @@ impl Builder<'_, '_> {
         &mut self,
         input: &str,
         parts: &[(String, usize)],
+        floats: Layout,
         inputs: usize,
         activation: Option<&'static str>,
         at: &str,
@@ -153,7 +157,7 @@ impl Builder<'_, '_> {
         let matrix = |(name, rows): &(String, usize)| tensors.matrix(&format!("{name}.weight"), *rows, inputs);
         let matrices = parts.iter().map(matrix).collect::<Result<Vec<Rows<'_>>, _>>()?;
         let kinds: Vec<Kind> = matrices.iter().map(Rows::kind).collect();
-        let packed = self.writer.packed(at, &matrices, plan(&kinds, self.writer.floats))?;
+        let packed = self.writer.packed(at, &matrices, plan(&kinds, floats))?;
         let bias = self.writer.bias(parts, &format!("{at}.bias"))?;
         let rows = parts.iter().map(|(_, rows)| rows).sum();
         self.writer.bent(input, &packed, bias.as_deref(), (rows, inputs), 0.0, activation, &format!("{at}.out"));

@@ -58,24 +58,23 @@ pub(super) fn run(call: &Call<'_>, store: &mut Store) -> Result<Matrix, Referenc
 
 /// Attends within one whole text, before and behind.
 pub(super) fn within(call: &Call<'_>) -> Result<Matrix, ReferenceError> {
-    let (qkv, heads, size, scale) =
-        (call.value(0)?, call.size("heads")?, call.size("head_size")?, call.float("scale")?);
+    let (qk, values, scale) = (call.value(0)?, call.value(1)?, call.float("scale")?);
+    let (heads, size) = (call.size("heads")?, call.size("head_size")?);
     let width = heads * size;
     let mut out = Matrix { width, values: Vec::new() };
-    for row in qkv.rows() {
+    for row in qk.rows() {
         for h in 0..heads {
             let query = &row[h * size..][..size];
             let score = |other: &[f32]| -> f64 {
                 let key = &other[width + h * size..][..size];
                 query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() * f64::from(scale)
             };
-            let scores: Vec<f64> = qkv.rows().map(score).collect();
+            let scores: Vec<f64> = qk.rows().map(score).collect();
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
             let total: f64 = weights.iter().sum();
             for d in 0..size {
-                let at = 2 * width + h * size + d;
-                let mixed: f64 = weights.iter().zip(qkv.rows()).map(|(w, other)| w * f64::from(other[at])).sum();
+                let mixed: f64 = weights.iter().zip(values.rows()).map(|(w, v)| w * f64::from(v[h * size + d])).sum();
                 out.values.push((mixed / total) as f32);
             }
         }

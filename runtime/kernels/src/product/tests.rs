@@ -105,7 +105,7 @@ proptest! {
             let want = case.run(1, Isa::SCALAR, &case.x, Finish { activation, ..Finish::default() });
             for (x, y) in plain.iter().zip(&want) {
                 // All lie between 0 and x, but for a dip below 0.28.
-                let (least, greatest) = (x.min(0.0).max(-0.28) - 1e-6, x.max(0.0) + 1e-6);
+                let (least, greatest) = (x.clamp(-0.28, 0.0) - 1e-6, x.max(0.0) + 1e-6);
                 prop_assert!((least..=greatest).contains(y), "{name}: {y} of {x}");
             }
             for isa in Isa::available() {

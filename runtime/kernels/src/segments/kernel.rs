@@ -21,16 +21,16 @@ pub(super) unsafe fn turn(plan: &Plan, piece: &Piece) {
     let (size, width) = (plan.size, plan.heads * plan.size);
     for head in 0..plan.heads {
         for block in piece.first / BLOCK..(piece.first + piece.rows).div_ceil(BLOCK) {
-            // SAFETY: the rows lie in `qkv`, the block in `keys`.
+            // SAFETY: the rows lie in `qk`, the block in `keys`.
             unsafe {
                 let to = plan.keys(piece, head).add(block * BLOCK * size);
                 let keys = (piece.count - block * BLOCK).min(BLOCK);
                 if keys < BLOCK {
                     to.write_bytes(0, BLOCK * size);
                 }
-                let from = plan.qkv.add((piece.row + block * BLOCK) * 3 * width + width + head * size);
+                let from = plan.qk.add((piece.row + block * BLOCK) * 2 * width + width + head * size);
                 for key in 0..keys {
-                    let from = from.add(key * 3 * width);
+                    let from = from.add(key * 2 * width);
                     for d in 0..size {
                         to.add(d * BLOCK + key).write(from.add(d).read());
                     }
@@ -69,10 +69,10 @@ pub(super) unsafe fn attend<S: Lanes>(plan: &Plan, piece: &Piece, head: usize, m
 unsafe fn queries<S: Lanes, const Q: usize>(plan: &Plan, piece: &Piece, head: usize, row: usize, scores: *mut f32) {
     let (size, width) = (plan.size, plan.heads * plan.size);
     let padded = piece.count.next_multiple_of(BLOCK);
-    // SAFETY: the text's rows lie in `qkv` and `out`, its keys in `keys`;
+    // SAFETY: the text's rows lie in `qk`, `values` and `out`, its keys in `keys`;
     // `scores` has room for `Q` rows of `padded`.
     unsafe {
-        let from = plan.qkv.add((piece.row + row) * 3 * width + head * size);
+        let from = plan.qk.add((piece.row + row) * 2 * width + head * size);
         let keys = plan.keys(piece, head);
         let mut at = 0;
         while padded - at >= 2 * BLOCK {
@@ -86,7 +86,7 @@ unsafe fn queries<S: Lanes, const Q: usize>(plan: &Plan, piece: &Piece, head: us
         for i in 0..Q {
             inverse[i] = 1.0 / soften::<S>(scores.add(i * padded), piece.count, padded);
         }
-        let values = plan.qkv.add(piece.row * 3 * width + 2 * width + head * size);
+        let values = plan.values.add(piece.row * width + head * size);
         let to = plan.out.add((piece.row + row) * width + head * size);
         let mut d = 0;
         while size - d >= 2 * BLOCK {
@@ -108,7 +108,7 @@ unsafe fn score<S: Lanes, const Q: usize, const B: usize>(
     scores: *mut f32,
     padded: usize,
 ) {
-    let (size, step) = (plan.size, 3 * plan.heads * plan.size);
+    let (size, step) = (plan.size, 2 * plan.heads * plan.size);
     // SAFETY: the caller's: queries are `step` apart, blocks `16 * size`.
     unsafe {
         let mut sums = [[S::splat(0.0); B]; Q];
@@ -167,13 +167,13 @@ unsafe fn gather<S: Lanes, const Q: usize, const V: usize>(
     to: *mut f32,
 ) {
     let (width, padded) = (plan.heads * plan.size, count.next_multiple_of(BLOCK));
-    // SAFETY: the caller's: values are three widths apart, outputs one.
+    // SAFETY: the caller's: values and outputs are a width apart.
     unsafe {
         let mut sums = [[S::splat(0.0); V]; Q];
         for t in 0..count {
             let mut value = [S::splat(0.0); V];
             for v in 0..V {
-                value[v] = S::load(values.add(t * 3 * width + v * BLOCK));
+                value[v] = S::load(values.add(t * width + v * BLOCK));
             }
             for i in 0..Q {
                 let weight = S::splat(weights.add(i * padded + t).read());

@@ -34,18 +34,20 @@ pub struct SegmentShape {
 }
 
 /// Writes what the queries of each text gather from its values
-/// (`[T][heads][head_size]`) to `out`. Rows of `qkv` are queries, keys and
-/// values (`[T][3][heads][head_size]`); `counts` says how many rows each text
-/// has, one text after the other.
+/// (`[T][heads][head_size]`) to `out`. Rows of `qk` are queries and keys
+/// (`[T][2][heads][head_size]`), those of `values` as `out`; `counts` says how
+/// many rows each text has, one text after the other.
 ///
 /// # Errors
 /// Where lengths do not fit each other; `out` is then as it was.
+#[expect(clippy::too_many_arguments, reason = "the operator's inputs, one by one")]
 pub fn segment_attention(
     pool: &Pool,
     isa: Isa,
     shape: SegmentShape,
     counts: &[usize],
-    qkv: &[f32],
+    qk: &[f32],
+    values: &[f32],
     out: &mut [f32],
     scratch: &mut Scratch,
 ) -> Result<(), KernelError> {
@@ -64,10 +66,10 @@ pub fn segment_attention(
     for &count in counts {
         let too_large = KernelError::TooLarge { rows: count, inputs: width };
         let end = tokens.checked_add(count).ok_or(too_large)?;
-        // Longer ones fail on the length of `qkv`; this one must not be split
-        // into pieces without end first.
-        if end > qkv.len() {
-            return Err(KernelError::Length { what: "qkv", need: end, have: qkv.len() });
+        // It must not be split into pieces without end before lengths are held
+        // against each other.
+        if end > values.len() {
+            return Err(KernelError::Length { what: "values", need: end, have: values.len() });
         }
         let text = Piece { row: tokens, count, block: blocks, first: 0, rows: 0 };
         let starts = (0..count).step_by(QUERIES);
@@ -79,7 +81,8 @@ pub fn segment_attention(
             isize::try_from(n.saturating_mul(4)).map(|_| n).map_err(|_| KernelError::TooLarge { rows, inputs: width })
         })
     };
-    length("qkv", qkv.len(), numbers(tokens, 3 * width)?)?;
+    length("qk", qk.len(), numbers(tokens, 2 * width)?)?;
+    length("values", values.len(), numbers(tokens, width)?)?;
     length("out", out.len(), numbers(tokens, width)?)?;
     let keys = scratch.keys.reserve(numbers(blocks, BLOCK * width)? * 4)?.cast::<f32>();
     scratch.workers.resize_with(scratch.workers.len().max(pool.threads()), Default::default);
@@ -87,7 +90,8 @@ pub fn segment_attention(
     for lines in &mut scratch.workers {
         lines.reserve(bytes)?;
     }
-    let plan = Plan { heads, size, scale: shape.scale, qkv: qkv.as_ptr(), keys, out: out.as_mut_ptr() };
+    let plan =
+        Plan { heads, size, scale: shape.scale, qk: qk.as_ptr(), values: values.as_ptr(), keys, out: out.as_mut_ptr() };
     let plan = Shareable::new((&raw const plan).cast_mut());
     let pieces = &scratch.pieces;
     pool.run(pieces.len(), |i| {
@@ -115,7 +119,8 @@ struct Plan {
     heads: usize,
     size: usize,
     scale: f32,
-    qkv: *const f32,
+    qk: *const f32,
+    values: *const f32,
     /// Text by text, head by head, block by block: `size` times 16 numbers.
     keys: *mut f32,
     out: *mut f32,

@@ -32,14 +32,23 @@ fn naive(shape: SegmentShape, qkv: &[f32]) -> Vec<f64> {
     out
 }
 
+/// Queries and keys, and values, of rows that hold all three.
+fn parted(shape: SegmentShape, qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let width = shape.heads * shape.head_size;
+    let rows = || qkv.chunks_exact(3 * width);
+    (rows().flat_map(|r| r[..2 * width].to_vec()).collect(), rows().flat_map(|r| r[2 * width..].to_vec()).collect())
+}
+
 fn run(pool: &Pool, isa: Isa, shape: SegmentShape, counts: &[usize], qkv: &[f32]) -> Vec<f32> {
     let mut scratch = Scratch::default();
     // What the memory held before must not matter.
     let mut out = vec![f32::NAN; qkv.len() / 3];
-    let ones = vec![1.0; 3 * shape.heads * shape.head_size * 40];
-    let mut before = vec![0.0; ones.len() / 3];
-    segment_attention(pool, isa, shape, &[40], &ones, &mut before, &mut scratch).unwrap();
-    segment_attention(pool, isa, shape, counts, qkv, &mut out, &mut scratch).unwrap();
+    let ones = vec![1.0; 2 * shape.heads * shape.head_size * 40];
+    let mut before = vec![0.0; ones.len() / 2];
+    let half = &ones[..ones.len() / 2];
+    segment_attention(pool, isa, shape, &[40], &ones, half, &mut before, &mut scratch).unwrap();
+    let (qk, values) = parted(shape, qkv);
+    segment_attention(pool, isa, shape, counts, &qk, &values, &mut out, &mut scratch).unwrap();
     out
 }
 
@@ -95,20 +104,24 @@ fn large_scores_stay_finite() {
 fn refuses_what_does_not_fit() {
     let (pool, mut scratch) = (Pool::new(2).unwrap(), Scratch::default());
     let shape = SegmentShape { heads: 2, head_size: 16, scale: 1.0 };
-    let qkv = vec![0.5; 3 * 3 * 32];
+    let (qk, values) = (vec![0.5; 3 * 2 * 32], vec![0.5; 3 * 32]);
     let mut out = vec![0.0; 3 * 32];
-    let mut go = |shape: SegmentShape, counts: &[usize], qkv: &[f32], out: &mut [f32]| {
-        segment_attention(&pool, Isa::detect(), shape, counts, qkv, out, &mut scratch)
+    let mut go = |shape: SegmentShape, counts: &[usize], qk: &[f32], values: &[f32], out: &mut [f32]| {
+        segment_attention(&pool, Isa::detect(), shape, counts, qk, values, out, &mut scratch)
     };
-    assert!(go(shape, &[1, 2], &qkv, &mut out).is_ok());
-    assert!(go(shape, &[0, 3, 0], &qkv, &mut out).is_ok(), "a text without tokens");
-    assert!(go(shape, &[], &[], &mut []).is_ok());
+    assert!(go(shape, &[1, 2], &qk, &values, &mut out).is_ok());
+    assert!(go(shape, &[0, 3, 0], &qk, &values, &mut out).is_ok(), "a text without tokens");
+    assert!(go(shape, &[], &[], &[], &mut []).is_ok());
     for counts in [&[2][..], &[4], &[], &[usize::MAX], &[usize::MAX, 4], &[usize::MAX / 2, usize::MAX / 2, 5]] {
-        assert!(go(shape, counts, &qkv, &mut out).is_err(), "{counts:?}");
+        assert!(go(shape, counts, &qk, &values, &mut out).is_err(), "{counts:?}");
     }
-    assert!(go(shape, &[3], &qkv[1..], &mut out).is_err());
-    assert!(go(shape, &[3], &qkv, &mut out[1..]).is_err());
+    assert!(go(shape, &[3], &qk[1..], &values, &mut out).is_err());
+    assert!(go(shape, &[3], &qk, &values[1..], &mut out).is_err());
+    assert!(go(shape, &[3], &qk, &values, &mut out[1..]).is_err());
     for (heads, head_size) in [(0, 16), (2, 0), (2, 8), (1, 32 * 1024), (usize::MAX, 16)] {
-        assert!(go(SegmentShape { heads, head_size, ..shape }, &[3], &qkv, &mut out).is_err(), "{heads} {head_size}");
+        assert!(
+            go(SegmentShape { heads, head_size, ..shape }, &[3], &qk, &values, &mut out).is_err(),
+            "{heads} {head_size}"
+        );
     }
 }

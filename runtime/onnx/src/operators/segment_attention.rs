@@ -17,7 +17,7 @@ impl Operator for SegmentAttention {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        [OperatorInput::required(Type::Float32)]
+        [OperatorInput::required(Type::Float32), OperatorInput::required(Type::Float32)]
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
@@ -29,8 +29,9 @@ impl Operator for SegmentAttention {
         let columns = heads.checked_mul(head_size).ok_or_else(|| ort::Error::new("its heads are too large"))?;
         let shared = Arc::clone(&self.0);
         Ok(Box::new(move |context: &ComputeContext| {
-            let qkv = input(context, 0, "qkv")?;
-            let (_, qkv) = qkv.try_extract_tensor::<f32>()?;
+            let (qk, values) = (input(context, 0, "qk")?, input(context, 1, "values")?);
+            let (_, qk) = qk.try_extract_tensor::<f32>()?;
+            let (_, values) = values.try_extract_tensor::<f32>()?;
             let mut state = shared.lock();
             let state = &mut *state;
             let counts: Vec<usize> = state.segments.iter().map(|s| s.count).collect();
@@ -38,7 +39,8 @@ impl Operator for SegmentAttention {
             let mut out = context.output(0, shape)?.ok_or_else(|| missing("output", "mixed"))?;
             let (_, out) = out.try_extract_tensor_mut::<f32>()?;
             let shape = SegmentShape { heads, head_size, scale };
-            segment_attention(&state.pool, state.isa, shape, &counts, qkv, out, &mut state.scratch).map_err(kernel)
+            let (pool, isa, scratch) = (&state.pool, state.isa, &mut state.scratch);
+            segment_attention(pool, isa, shape, &counts, qk, values, out, scratch).map_err(kernel)
         }))
     }
 }

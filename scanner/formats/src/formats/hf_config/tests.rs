@@ -139,3 +139,20 @@ fn damaged_configurations_are_survived() {
     let sample = json!({"architectures": ["A"], "model_type": "a", "auto_map": {"AutoModel": "o/r--m.C"}}).to_string();
     survives_damage("config.json", sample.as_bytes());
 }
+
+#[test]
+fn what_sentence_transformers_says_of_pooling_and_length_is_known() {
+    let pooling = br#"{"word_embedding_dimension": 384, "pooling_mode_mean_tokens": true}"#;
+    let newer = br#"{"embedding_dimension": 384, "pooling_mode": "cls"}"#;
+    for (name, bytes) in [
+        ("config.json", &pooling[..]),
+        ("config.json", newer),
+        ("sentence_bert_config.json", br#"{"max_seq_length": 256}"#),
+        ("sentence_xlm-roberta_config.json", br#"{"do_lower_case": false}"#),
+    ] {
+        let outcome = inspect_bytes(name, bytes);
+        assert_eq!((outcome.format, verdict(&outcome)), (Some("hf-config"), Verdict::Clean), "{name}");
+    }
+    assert_eq!(inspect_bytes("config.json", br#"{"embedding_dimension": 4}"#).format, None);
+    assert_eq!(inspect_bytes("other.json", br#"{"max_seq_length": 256}"#).format, None);
+}
