@@ -156,9 +156,11 @@ fn an_approved_model_is_imported_served_and_recorded() {
     service.stop();
     let record = fs::read_to_string(&path).unwrap();
     let lines: Vec<Value> = record.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(lines.len(), 4, "{record}");
+    assert_eq!(lines.len(), 5, "{record}");
     assert_eq!(path.metadata().unwrap().mode() & 0o077, 0, "it says who asked what");
-    assert!(lines.iter().all(|l| l["allowed"] == true && l["answered_by"] == "local"), "{record}");
+    let (answered, unknown) = lines.split_at(4);
+    assert!(answered.iter().all(|l| l["allowed"] == true && l["answered_by"] == "local"), "{record}");
+    assert_eq!(unknown[0]["allowed"], false, "{record}");
     assert!(!record.contains("[5,9,17]"), "what was said is nobody's business");
 }
 

@@ -172,7 +172,7 @@ fn what_no_graph_of_ours_computes_is_refused_by_its_field() {
         ("hidden_size", json!(64), "vectors have 64 numbers"),
         ("intermediate_size", json!(96), "configuration asks for"),
         ("hidden_size", json!(1u64 << 40), "hidden size"),
-        ("num_attention_heads", json!(4), "multiples of 16"),
+        ("num_attention_heads", json!(4), "a multiple of 16"),
         ("num_attention_heads", json!(0), "heads"),
         ("num_hidden_layers", json!(3), "layer.2"),
         ("num_hidden_layers", json!(1), "is not part of"),

@@ -1,5 +1,7 @@
 //! Imported models write what llama.cpp writes from the same file, token by
 //! token. What it wrote is in `fixtures/greedy.json`, made by `greedy.py`.
+//! Floating-point weights: the same 200 tokens. Quantised ones: the same token
+//! at each of 200 places, but where two were as good as equal to llama.cpp.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
@@ -38,21 +40,26 @@ fn model(kind: &str, folder: &Path) -> Option<Vec<u8>> {
     Some(std::fs::read(out).unwrap())
 }
 
-/// The likeliest tokens after `prompt`.
-fn write(model: &mut Language, prompt: &[u32], count: usize) -> Vec<u32> {
+/// At each place of `theirs` after `prompt`, the token that is likeliest to us.
+fn likeliest(model: &mut Language, prompt: &[u32], theirs: &[u32]) -> Vec<u32> {
     let pages: Vec<u32> = (0..16).collect();
-    let (mut tokens, mut past, mut next) = (Vec::new(), 0, prompt.to_vec());
-    for _ in 0..count {
+    let (mut ours, mut past, mut next) = (Vec::new(), 0, prompt.to_vec());
+    for their in theirs {
         let segment = Segment { first: 0, count: next.len(), past, pages: &pages, sequence: 1 };
         let batch = Batch { tokens: &next, segments: &[segment], logit_rows: &[next.len() - 1] };
         let logits = model.step(&batch).unwrap();
-        let likeliest = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+        let most = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+        ours.push(u32::try_from(most).unwrap());
         past += next.len();
-        next = vec![u32::try_from(likeliest).unwrap()];
-        tokens.push(next[0]);
+        next = vec![*their];
     }
-    tokens
+    ours
 }
+
+/// In 4 and 8 bits both sides round activations to 8 bits, llama.cpp their
+/// scales to f16, too: where its own choice was nearer than this (logits have a
+/// standard deviation of about 3), ours may be the other one.
+const NEAR: f64 = 0.1;
 
 #[test]
 fn two_hundred_tokens_are_those_of_llama_cpp() {
@@ -61,15 +68,25 @@ fn two_hundred_tokens_are_those_of_llama_cpp() {
     let all: BTreeMap<String, Vec<Value>> =
         serde_json::from_slice(&std::fs::read(fixtures().join("greedy.json")).unwrap()).unwrap();
     assert!(all.len() == 3 && all.values().all(|prompts| prompts.len() == 5));
-    let tokens = |v: &Value| -> Vec<u32> { serde_json::from_value(v.clone()).unwrap() };
+    let numbers = |v: &Value| -> Vec<u32> { serde_json::from_value(v.clone()).unwrap() };
     for (kind, prompts) in all {
         let Some(bytes) = model(&kind, folder.path()) else { continue };
         let mut model = open(&library, &[("model.gguf", bytes)], &Options::default());
-        for theirs in prompts {
-            let ours = write(&mut model, &tokens(&theirs["prompt"]), 200);
-            let same = ours.iter().zip(&tokens(&theirs["tokens"])).take_while(|(a, b)| a == b).count();
-            println!("{kind} {}: {same} of 200", theirs["text"]);
-            assert!(same == 200, "{kind} {}: they part after {same} tokens", theirs["text"]);
+        for written in prompts {
+            let theirs = numbers(&written["tokens"]);
+            let ours = likeliest(&mut model, &numbers(&written["prompt"]), &theirs);
+            assert_eq!(ours.len(), 200);
+            let other: Vec<(usize, f64)> = (0..200)
+                .filter(|n| ours[*n] != theirs[*n])
+                .map(|n| (n, written["leads"][n].as_f64().unwrap()))
+                .collect();
+            println!("{kind} {}: others at {other:?}", written["text"]);
+            let near = if kind == "F16" { 0.0 } else { NEAR };
+            assert!(
+                other.iter().all(|(_, lead)| *lead < near) && other.len() < 4,
+                "{kind} {}: {other:?}",
+                written["text"]
+            );
         }
     }
 }

@@ -76,7 +76,11 @@ fn ends_are_allowed_exactly_when_the_text_is_complete() {
 fn whole_objects_and_expressions_and_grammars() {
     for seed in 0..20 {
         if let Some(said) = draw(&Constraint::Json, seed, 200) {
-            assert!(serde_json::from_str::<Value>(&said).unwrap().is_object(), "{said}");
+            // Not as a value: JSON allows numbers that no `f64` holds.
+            assert!(
+                serde_json::from_str::<serde::de::IgnoredAny>(&said).is_ok() && said.trim().starts_with('{'),
+                "{said}"
+            );
         }
         let said = draw(&Constraint::Regex("(yes|no)-[0-9]{2,4}".to_owned()), seed, 50).unwrap();
         let (word, digits) = said.split_once('-').unwrap();

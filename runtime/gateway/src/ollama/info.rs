@@ -14,6 +14,7 @@ use crate::body::Asked;
 use crate::docs::PlainFailures;
 use crate::door::Visit;
 use crate::models::{ModelInfo, ModelState};
+use crate::openai::MODEL_NAME_MAX;
 use crate::problem::{Problem, Result};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,7 +136,11 @@ pub(crate) struct Show {
     PlainFailures,
 ))]
 pub(crate) async fn show(State(app): State<Arc<Inner>>, visit: Visit, asked: Asked<ShowRequest>) -> Result<Json<Show>> {
-    let named = asked.value.model.or(asked.value.name);
+    let ShowRequest { model, name } = asked.value;
+    if model.iter().chain(&name).any(|name| name.chars().count() > MODEL_NAME_MAX) {
+        return Err(Problem::field("model", format!("a name has at most {MODEL_NAME_MAX} characters")));
+    }
+    let named = model.or(name);
     let name = named.ok_or_else(|| Problem::field("model", "`model` is missing; name one that /api/tags lists"))?;
     let model = app.look_up_local(&visit, &name)?;
     let facts = model.facts.clone().unwrap_or_default();
