@@ -58,8 +58,7 @@ fn likeliest(model: &mut Language, prompt: &[u32], theirs: &[u32]) -> Vec<u32> {
 
 /// In 4 and 8 bits both sides round activations to 8 bits, each in its own way:
 /// where llama.cpp's choice was nearer than this (difference of logits), ours may
-/// be the other one. The farthest seen
-/// is 0.16.
+/// be the other one. The farthest seen is 0.16.
 const NEAR: f64 = 0.25;
 /// So many places of 200 at most; four were seen.
 const OTHERS: usize = 8;
