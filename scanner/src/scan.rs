@@ -354,11 +354,14 @@ impl Sink for Run<'_> {
         self.cache.is_some()
     }
 
-    fn known(&self, path: &Path, meta: &FileMeta) -> bool {
+    fn known(&self, path: &Path, meta: &FileMeta, reason: Reason) -> bool {
         let Some(cache) = &self.cache else { return false };
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(remembered) = cache.get(path, meta) else { return false };
         drop(cache);
+        if remembered.is_none() && reason == Reason::Named {
+            return false;
+        }
         self.counts.cached.fetch_add(1, Ordering::Relaxed);
         if let Some(artifact) = remembered {
             (self.events)(Event::Artifact { path, meta, artifact: &artifact });

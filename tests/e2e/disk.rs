@@ -158,6 +158,12 @@ fn an_unchanged_file_comes_from_the_cache_and_a_changed_one_does_not() {
     assert_eq!(second.pointer("/summary/files_cached"), Some(&2.into()));
     assert_eq!(second.pointer("/summary/bytes_hashed"), Some(&0.into()));
     assert_eq!(first.get("artifacts"), second.get("artifacts"));
+    // A file that is named is told of, whatever it is, and not read again if that is known.
+    let named = |file: &std::path::Path| scan(&["--cache", cache.to_str().unwrap(), file.to_str().unwrap()]).1;
+    let (model_named, note_named) = (named(&model), named(&models.join("note.txt")));
+    assert_eq!(model_named.pointer("/summary/bytes_hashed"), Some(&0.into()));
+    assert_eq!(model_named.get("artifacts"), second.get("artifacts"));
+    assert!(artifact(&note_named, models.join("note.txt").to_str().unwrap()).is_some(), "{note_named}");
     fs::write(&model, b"\x80\x04N.").unwrap();
     let third = with_cache();
     assert_eq!(text(artifact(&third, model.to_str().unwrap()).unwrap(), "/verdict"), "clean");

@@ -48,10 +48,16 @@ impl Service {
         fs::write(policy.join("data/approvals.yaml"), approval).unwrap();
     }
 
+    /// Serves `models`, of which the first is approved.
     pub fn start(models: &[&Path]) -> Self {
+        Self::start_approved(models, models[0])
+    }
+
+    /// Serves `models`; what lies at `approved` is.
+    fn start_approved(models: &[&Path], approved: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let policy = Self::policy(folder.path());
-        Self::approve(&policy, models[0]);
+        Self::approve(&policy, approved);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(weighbridge());
         command.arg("serve").arg("--policy").arg(policy).args(["--listen", &format!("127.0.0.1:{port}")]);
@@ -283,6 +289,47 @@ fn an_import_is_a_folder_that_the_scanner_knows() {
 }
 
 /// A tiny model for vectors, or for scores, as a folder of the Hugging Face hub.
+/// The sample chat model as onnxruntime-genai's model builder exports it, in
+/// the layout of exports for browsers.
+fn exported(folder: &Path) -> PathBuf {
+    let model = folder.join("exported");
+    fs::create_dir_all(model.join("onnx")).unwrap();
+    let fixtures = root().join("runtime/onnx/tests/fixtures/stock");
+    fs::copy(fixtures.join("model.onnx"), model.join("onnx/model_q4.onnx")).unwrap();
+    fs::copy(fixtures.join("model.onnx.data"), model.join("onnx/model.onnx.data")).unwrap();
+    fs::copy(fixtures.join("genai_config.json"), model.join("genai_config.json")).unwrap();
+    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(root().join("examples/models/chat").join(name), model.join(name)).unwrap();
+    }
+    model
+}
+
+#[test]
+fn a_language_model_that_others_exported_answers() {
+    if !has_library() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = exported(folder.path());
+    let graph = model.join("onnx/model_q4.onnx");
+    let service = Service::start_approved(&[&graph], &model);
+    let ask = |text: &str| {
+        let body = json!({ "model": "model_q4", "messages": [{ "role": "user", "content": text }], "temperature": 0 });
+        let (status, answer) = service.json("/v1/chat/completions", &body);
+        assert_eq!(status, 200, "{answer}");
+        answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+    };
+    let alone = ask("What does Weighbridge do?");
+    assert!(alone.contains("model"), "{alone}");
+    // Side by side nobody gets another's answer.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(ask("What does Weighbridge do?"), alone));
+            scope.spawn(|| assert_ne!(ask("Thank you!"), alone));
+        }
+    });
+}
+
 fn encoder(name: &str) -> PathBuf {
     root().join("runtime/import/tests/fixtures/encoders").join(name)
 }

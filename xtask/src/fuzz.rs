@@ -1,6 +1,6 @@
 //! Coverage-guided fuzzing of every parser, by the names in
-//! `fuzz/targets.txt`, `fuzz/provenance.txt`, `fuzz/policy.txt` and
-//! `fuzz/kernel.txt`.
+//! `fuzz/targets.txt`, `fuzz/provenance.txt`, `fuzz/policy.txt`,
+//! `fuzz/kernel.txt` and `fuzz/inference.txt`.
 
 use std::process::Command;
 
@@ -32,6 +32,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "provenance", variable: "WEIGHBRIDGE_FUZZ_PARSER", list: "fuzz/provenance.txt" },
     Program { name: "policy", variable: "WEIGHBRIDGE_FUZZ_FILE", list: "fuzz/policy.txt" },
     Program { name: "kernel", variable: "WEIGHBRIDGE_FUZZ_KERNEL", list: "fuzz/kernel.txt" },
+    Program { name: "inference", variable: "WEIGHBRIDGE_FUZZ_INFERENCE", list: "fuzz/inference.txt" },
 ];
 
 pub fn run(options: &Options) -> Result {
@@ -42,35 +43,46 @@ pub fn run(options: &Options) -> Result {
     for program in PROGRAMS {
         all.extend(listed(program)?.into_iter().map(|target| (program, target)));
     }
-    if let Some(unknown) = options.targets.iter().find(|t| !all.iter().any(|(_, target)| target == *t)) {
-        let names: Vec<&str> = all.iter().map(|(_, target)| target.as_str()).collect();
+    if let Some(unknown) = options.targets.iter().find(|t| !all.iter().any(|(_, target)| target.name == **t)) {
+        let names: Vec<&str> = all.iter().map(|(_, target)| target.name.as_str()).collect();
         return Err(format!("there is no fuzz target `{unknown}`; these are listed: {}", names.join(", ")));
     }
     let mut failed = Vec::new();
-    for (program, target) in all.iter().filter(|(_, t)| options.targets.is_empty() || options.targets.contains(t)) {
-        println!("fuzzing {target} for {} s", options.seconds);
+    let wanted = |target: &Target| options.targets.is_empty() || options.targets.contains(&target.name);
+    for (program, target) in all.iter().filter(|(_, target)| wanted(target)) {
+        println!("fuzzing {} for {} s", target.name, options.seconds);
         if !fuzz(program, target, options.seconds)? {
-            failed.push(target.as_str());
+            failed.push(target.name.as_str());
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("crashes in {}; see fuzz/artifacts", failed.join(", "))) }
 }
 
+/// A parser, and a file of the repository to begin with.
+struct Target {
+    name: String,
+    seed: Option<String>,
+}
+
 /// The targets in a program's list.
-fn listed(program: &Program) -> Result<Vec<String>> {
+fn listed(program: &Program) -> Result<Vec<Target>> {
     let text =
         std::fs::read_to_string(root().join(program.list)).map_err(|e| format!("cannot read {}: {e}", program.list))?;
-    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned).collect())
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let target = |line: &str| {
+        let (name, seed) =
+            line.split_once(' ').map_or((line, None), |(name, seed)| (name, Some(seed.trim().to_owned())));
+        Target { name: name.to_owned(), seed }
+    };
+    Ok(lines.map(target).collect())
 }
 
 /// Runs one target; false if it crashed.
-fn fuzz(program: &Program, target: &str, seconds: u64) -> Result<bool> {
-    let corpus = root().join("fuzz/corpus").join(target);
+fn fuzz(program: &Program, target: &Target, seconds: u64) -> Result<bool> {
+    let corpus = root().join("fuzz/corpus").join(&target.name);
     std::fs::create_dir_all(&corpus).map_err(|e| format!("cannot make `{}`: {e}", corpus.display()))?;
-    let starter = root().join("policy/starter").join(target);
-    if starter.is_file() {
-        std::fs::copy(&starter, corpus.join("starter"))
-            .map_err(|e| format!("cannot copy `{}`: {e}", starter.display()))?;
+    if let Some(seed) = &target.seed {
+        std::fs::copy(root().join(seed), corpus.join("seed")).map_err(|e| format!("cannot copy `{seed}`: {e}"))?;
     }
     let status = Command::new("cargo")
         .args(["fuzz", "run", "--fuzz-dir", "fuzz", program.name])
@@ -81,7 +93,7 @@ fn fuzz(program: &Program, target: &str, seconds: u64) -> Result<bool> {
         .arg(format!("-artifact_prefix={}/", root().join("fuzz/artifacts").display()))
         // The pinned toolchain is a stable one; fuzzing needs unstable flags.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env(program.variable, target)
+        .env(program.variable, &target.name)
         .current_dir(root())
         .status()
         .map_err(|e| format!("cannot run cargo fuzz: {e}"))?;

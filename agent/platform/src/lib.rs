@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod fanotify;
 pub mod file;
 pub mod frames;
+pub mod heap;
 #[cfg(target_os = "linux")]
 pub mod mapping;
 #[cfg(target_os = "linux")]

@@ -73,3 +73,17 @@ pub trait LanguageModel {
     /// The sequence is over or starts again from its first token.
     fn released(&mut self, _sequence: u64) {}
 }
+
+impl<M: LanguageModel + ?Sized> LanguageModel for Box<M> {
+    fn shape(&self) -> Shape {
+        (**self).shape()
+    }
+
+    fn step(&mut self, batch: &Batch<'_>) -> Result<&[f32], StepError> {
+        (**self).step(batch)
+    }
+
+    fn released(&mut self, sequence: u64) {
+        (**self).released(sequence);
+    }
+}

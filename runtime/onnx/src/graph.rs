@@ -16,7 +16,7 @@ const RANK_MAX: usize = 16;
 
 /// A loaded graph.
 pub struct Graph {
-    session: Session,
+    pub(crate) session: Session,
 }
 
 /// Numbers with a shape, little-endian and row-major; texts one by one.

@@ -3,6 +3,7 @@
 //!
 //! Job: [`Library`] loads the shared library once; [`Language`] runs imported
 //! language models (their heavy operators are those of `weighbridge-kernels`),
+//! [`Stock`] those that others exported,
 //! [`Encoder`] imported models that read whole texts; [`Graph`] runs any other
 //! model.
 //!
@@ -20,6 +21,7 @@ mod language;
 mod library;
 mod operators;
 mod session;
+mod stock;
 
 pub use encoder::Encoder;
 pub use error::OnnxError;
@@ -27,3 +29,4 @@ pub use graph::{Data, Element, Graph, Numbers, Port, RunError};
 pub use language::{Language, Setting};
 pub use library::Library;
 pub use session::File;
+pub use stock::{Stated, Stock};

@@ -34,7 +34,8 @@ struct Listed {
 /// Every part must be covered by `approved`; or the model was imported, the
 /// files it was made of are covered, and its manifest lists every part. An
 /// `imported` digest says which manifest the import had. A manifest need not be
-/// covered itself where all that it lists is: it says sizes and special tokens.
+/// covered itself where all that it lists is: it says sizes, special tokens and
+/// defaults of sampling.
 pub fn check(parts: &[SealedPart], approved: &Approved, imported: Option<&Sha256>) -> Result<(), LoadError> {
     let is_stranger = |p: &&SealedPart| !approved.covers(&p.sha256);
     let others = || parts.iter().filter(|p| p.part.role != PartRole::Manifest);

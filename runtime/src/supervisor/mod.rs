@@ -155,6 +155,9 @@ impl Supervisor {
         let share = Share { memory_bytes: need.bytes().saturating_mul(2), threads };
         let model = Arc::new(Model::new(approved, options, open, parts, need, settings.launch(share)));
         self.attach(&model)?;
+        // Beside the start of the worker: weights are read faster then. Without it all works.
+        let mapped = Arc::clone(&model);
+        let _ = thread::Builder::new().name("huge-pages".to_owned()).spawn(move || mapped.use_huge_pages());
         let kept = Arc::clone(&model);
         let timing = settings.timing;
         thread::Builder::new()

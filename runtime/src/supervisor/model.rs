@@ -76,6 +76,15 @@ pub fn revoked(name: &str, reason: &str) -> Failure {
 }
 
 impl Model {
+    /// Puts the parts into huge pages, while they are used.
+    pub fn use_huge_pages(&self) {
+        let parts = Arc::clone(&self.lock().parts);
+        for part in parts.iter() {
+            // It is as good without.
+            let _ = weighbridge_platform::sealed::into_huge_pages(&part.memory);
+        }
+    }
+
     pub fn new(
         approved: Approved,
         options: Options,

@@ -118,6 +118,7 @@ fn load(socket: &Arc<UnixStream>, library: &Library, open: &Open, handles: Vec<O
     let inbox = inbox::start(Arc::clone(socket), model.tokenizing())?;
     // With the first run every thread there will be is there.
     model_code(|| model.warm_up())??;
+    weighbridge_platform::heap::give_back();
     if let Layer::Missing(reason) = weighbridge_sandbox::narrow(Profile::ModelRun) {
         let why = format!("cannot confine the worker for running: {reason}");
         return Err(failed(FailureKind::Internal, why).into());

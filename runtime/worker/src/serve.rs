@@ -6,9 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crossbeam_channel::{Receiver, TryRecvError};
-use weighbridge_engine::{Engine, Limits};
+use weighbridge_engine::{Engine, LanguageModel, Limits};
 use weighbridge_inference_wire::{Event, FailureKind, FromWorker, RequestId, Stats};
-use weighbridge_onnx::Language;
 
 use crate::WorkerError;
 use crate::error::{failed, of_model};
@@ -90,7 +89,7 @@ pub fn run(model: Model, inbox: &Receiver<Command>, outbox: &Outbox) -> Result<(
 
 /// Writes text for all who ask.
 fn write<S: FnMut(RequestId, Event)>(
-    mut engine: Engine<Language, S>,
+    mut engine: Engine<Box<dyn LanguageModel>, S>,
     inbox: &Receiver<Command>,
     voice: &Voice,
 ) -> Result<(), WorkerError> {

@@ -68,9 +68,10 @@ pub trait Sink: Sync {
     /// A regular file was met; `other` if it is not worth inspecting.
     fn seen(&self, other: bool);
 
-    /// Whether this file, unchanged, was assessed before. Asked only if
-    /// [`Self::remembers`]; a file that is known is not opened.
-    fn known(&self, _path: &Path, _meta: &FileMeta) -> bool {
+    /// Whether this file, unchanged, was assessed before, and, if it was named,
+    /// is worth a report. Asked only if [`Self::remembers`]; a file that is known
+    /// is not read.
+    fn known(&self, _path: &Path, _meta: &FileMeta, _reason: Reason) -> bool {
         false
     }
 

@@ -127,7 +127,7 @@ fn found(real: &Path, path: PathBuf, also_at: Vec<PathBuf>, sink: &impl Sink) {
 fn try_found(real: &Path, path: PathBuf, also_at: Vec<PathBuf>, sink: &impl Sink) -> io::Result<bool> {
     if sink.remembers() {
         let meta = std::fs::symlink_metadata(real)?;
-        if sink.known(&path, &FileMeta::from(&meta)) {
+        if sink.known(&path, &FileMeta::from(&meta), Reason::Found) {
             return Ok(false);
         }
     }
@@ -164,6 +164,7 @@ fn named_file(path: &Path, sink: &impl Sink) {
         Ok((handle, meta))
     });
     match opened {
+        Ok((_, meta)) if sink.remembers() && sink.known(path, &meta, Reason::Named) => sink.seen(false),
         Ok((handle, meta)) => {
             sink.seen(false);
             sink.candidate(Candidate {

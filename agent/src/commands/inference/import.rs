@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use weighbridge_platform::frames;
@@ -18,6 +19,8 @@ use crate::exit::{Failure, Outcome};
 
 /// Room that an import may take beyond twice its source, bytes.
 const ROOM_BYTES: u64 = 1 << 30;
+/// How long an import may make nothing: rows of the largest models take seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub struct ImportOptions {
@@ -117,6 +120,7 @@ fn convert(
         .stdout(Stdio::null())
         .spawn()
         .map_err(|source| Failure::File { action: "run", path: program.display().to_string(), source })?;
+    ours.set_read_timeout(Some(SILENCE_MAX))?;
     let size: u64 = files.iter().filter_map(|f| f.file.metadata().ok()).map(|m| m.len()).sum();
     let order = Order {
         names: files.iter().map(|f| f.name.clone()).collect(),
@@ -134,6 +138,10 @@ fn convert(
         Ok(Some(reason)) => Err(refused(&reason)),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(refused("the process that reads it died; the model is damaged, or takes more memory than it may"))
+        }
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            let minutes = SILENCE_MAX.as_secs() / 60;
+            Err(refused(&format!("the process that reads it made nothing for {minutes} minutes and was ended")))
         }
         Err(source) => Err(Failure::File { action: "write", path: to.display().to_string(), source }),
     }

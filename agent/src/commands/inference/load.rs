@@ -74,7 +74,6 @@ pub fn supervisor() -> Result<Supervisor, Failure> {
 impl Loader {
     /// The model at `path`, running; or why `policy` refuses it.
     pub fn load(&self, policy: &PolicySet, path: &Path, name: &str) -> Result<Result<Loaded, String>, Failure> {
-        // What is inspected is what is read: whole folders, or the one file.
         let report = self.inspect(path)?;
         let files = assessments(&report);
         let approved = match self.decided(name, &files, policy) {
@@ -139,6 +138,10 @@ impl Loader {
     /// it again: loading compares their content with the digest anyway.
     fn inspect(&self, path: &Path) -> Result<Report, Failure> {
         let mut config = scan::plain(path, self.folder.as_deref())?;
+        if path.is_file() && !parts::wants_import(path) {
+            // A graph is named, and what lies beside it is served with it.
+            config.walk.roots = parts::of_served(path)?.into_iter().map(|(_, open)| open.path).collect();
+        }
         if let (Ok(folder), Ok(full)) = (self.imports(), path.canonicalize()) {
             let folder = folder.join("inspected");
             if std::fs::create_dir_all(&folder).is_ok() {

@@ -49,7 +49,7 @@ pub fn of_source(path: &Path) -> Result<Vec<Open>, Failure> {
 
 /// The files of a model that is served as it is: an import, or an ONNX export.
 pub fn of_served(path: &Path) -> Result<Vec<(PartRole, Open)>, Failure> {
-    let folder = if path.is_dir() { path.to_owned() } else { path.parent().unwrap_or(Path::new(".")).to_owned() };
+    let folder = if path.is_dir() { path.to_owned() } else { of_graph(path) };
     let graph = if path.is_dir() { onnx_in(path) } else { Some(path.to_owned()) };
     let graph = graph.ok_or_else(|| {
         Failure::Usage(format!("`{}` holds no ONNX graph; name the file, or import the model first", path.display()))
@@ -61,12 +61,31 @@ pub fn of_served(path: &Path) -> Result<Vec<(PartRole, Open)>, Failure> {
             files.push((role, file));
         }
     }
+    leave_to_others(&graph, &mut files);
     let pooling = folder.join(POOLING);
     if pooling.is_file() {
         files.push((PartRole::Pooling, pooling));
     }
     let (roles, paths): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     Ok(roles.into_iter().zip(open(path, paths)?).collect())
+}
+
+/// The folder that a named graph's model lies in: exports for browsers keep
+/// graphs in `onnx`, one for each kind of weights, and all else above.
+fn of_graph(graph: &Path) -> PathBuf {
+    let beside = graph.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = beside.parent().filter(|_| beside.file_name().is_some_and(|name| name == "onnx"));
+    let above = above.map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    above.filter(|p| p.join("tokenizer.json").is_file()).unwrap_or(beside).to_owned()
+}
+
+/// Drops tensors of other graphs in the folder, where some are this one's by name.
+fn leave_to_others(graph: &Path, files: &mut Vec<(PartRole, PathBuf)>) {
+    let name = graph.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = |path: &Path| path.file_name().is_some_and(|f| f.to_string_lossy().starts_with(&name));
+    if files.iter().any(|(role, path)| *role == PartRole::Data && own(path)) {
+        files.retain(|(role, path)| *role != PartRole::Data || own(path));
+    }
 }
 
 /// What a file beside a graph is to it.

@@ -33,7 +33,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "NAME")]
     team: Option<String>,
 
-    /// Where to listen; off this machine only if you say so
+    /// Where to listen; callers from other machines need a token, or `anonymous = true` in the settings
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11500")]
     listen: SocketAddr,
 

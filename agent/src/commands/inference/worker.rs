@@ -54,6 +54,9 @@ pub fn model_worker(options: &LibraryOptions) -> Result<Outcome, Failure> {
 
 /// Imports one model; standard input is the socket to `weighbridge import`.
 pub fn import_worker() -> Result<Outcome, Failure> {
+    // Kernels that cannot leave what the parent closes anyhow.
+    #[cfg(target_os = "linux")]
+    let _ = weighbridge_platform::descriptors::close_inherited();
     let socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from)?;
     let Some((order, handles)) = frames::receive::<Order>(&socket, MESSAGE_BYTES_MAX)? else { return Ok(Outcome::Yes) };
     let limits = Limits { memory_bytes: MEMORY_BYTES, ..Limits::default() };

@@ -95,8 +95,10 @@ fn sampling(values: &Value) -> Sampling {
         #[expect(clippy::cast_possible_truncation, reason = "its range was looked at")]
         Some(value as f32)
     };
+    // Whoever draws nothing takes the likeliest.
+    let greedy = (values.get("do_sample").and_then(Value::as_bool) == Some(false)).then_some(0.0);
     Sampling {
-        temperature: of("temperature", 0.0, 100.0),
+        temperature: greedy.or(of("temperature", 0.0, 100.0)),
         top_p: of("top_p", 0.0, 1.0),
         top_k: values.get("top_k").and_then(number),
         min_p: of("min_p", 0.0, 1.0),

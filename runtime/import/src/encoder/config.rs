@@ -76,10 +76,6 @@ pub(super) fn read(json: &Value, tensors: &Tensors) -> Result<Encoder, ImportErr
         context,
     };
     let sizes = stated.check()?;
-    if !sizes.head_size.is_multiple_of(16) {
-        let what = format!("heads of {} dimensions", sizes.head_size);
-        return Err(ImportError::unsupported(what, "only multiples of 16 are supported"));
-    }
     let types = if distil { 0 } else { c.unsigned("type_vocab_size")?.unwrap_or(2) };
     if types > TOKEN_TYPES_MAX {
         let reason = format!("is {types}; expected at most {TOKEN_TYPES_MAX}");

@@ -77,6 +77,10 @@ pub(super) unsafe fn attend<S: Lanes>(plan: &Plan<'_>, item: &Item, kv_head: usi
     // SAFETY: as in `append`; `memory` is laid out as `memory_bytes` counts it;
     // the output rows of these heads are this item's alone.
     unsafe {
+        let last = (item.past + item.first + item.rows - 1) / PAGE_TOKENS;
+        let first =
+            if shape.window == 0 { 0 } else { (item.past + item.first + 1).saturating_sub(shape.window) / PAGE_TOKENS };
+        ask_for::<S>(plan.page(item.segment, first, kv_head), size);
         let queries = memory.cast::<f32>();
         let values = queries.add(count * size);
         let running = values.add(count * size).cast::<Running>();
@@ -98,11 +102,12 @@ pub(super) unsafe fn attend<S: Lanes>(plan: &Plan<'_>, item: &Item, kv_head: usi
             values.add(q * size).write_bytes(0, size);
             running.add(q).write(Running { most: f32::NEG_INFINITY, sum: 0.0 });
         }
-        let last = (item.past + item.first + item.rows - 1) / PAGE_TOKENS;
-        let first =
-            if shape.window == 0 { 0 } else { (item.past + item.first + 1).saturating_sub(shape.window) / PAGE_TOKENS };
         for page in first..=last {
             let (keys, page_values) = plan.page(item.segment, page, kv_head);
+            // Pages lie anywhere: no hardware guesses the next one.
+            if page < last {
+                ask_for::<S>(plan.page(item.segment, page + 1, kv_head), size);
+            }
             let mut q = 0;
             while q < count {
                 let n = (count - q).min(S::QUERIES);
@@ -140,6 +145,18 @@ pub(super) unsafe fn attend<S: Lanes>(plan: &Plan<'_>, item: &Item, kv_head: usi
             for d in (0..size).step_by(16) {
                 S::store(to.add(d), S::mul(S::load(values.add(q * size + d)), inverse));
             }
+        }
+    }
+}
+
+/// Asks memory for the keys and values of a page.
+#[inline(always)]
+unsafe fn ask_for<S: Lanes>((keys, values): (*mut u16, *mut u16), size: usize) {
+    for numbers in (0..size * PAGE_TOKENS).step_by(32) {
+        // SAFETY: a hint takes any address.
+        unsafe {
+            S::prefetch(keys.wrapping_add(numbers).cast_const().cast());
+            S::prefetch(values.wrapping_add(numbers).cast_const().cast());
         }
     }
 }

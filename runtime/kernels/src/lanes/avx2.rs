@@ -39,7 +39,6 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type W = I;
     type X = __m256i;
     const TILE: usize = 4;
-    const PAIRS: bool = false;
     const TILE_HALF: usize = 2;
     const QUERIES: usize = 2;
 

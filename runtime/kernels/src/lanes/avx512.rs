@@ -14,8 +14,7 @@ impl Lanes for Avx512 {
     type I = I;
     type W = I;
     type X = I;
-    const TILE: usize = 4;
-    const PAIRS: bool = true;
+    const TILE: usize = 8;
     const TILE_HALF: usize = 8;
     const QUERIES: usize = 8;
 

@@ -38,8 +38,6 @@ pub(crate) trait Lanes {
     type X: Copy;
     /// Rows computed together by integer products.
     const TILE: usize;
-    /// Two groups of outputs fit the registers beside four rows.
-    const PAIRS: bool;
     /// Rows computed together by half-precision products.
     const TILE_HALF: usize;
     /// Queries computed together by attention.

@@ -54,7 +54,6 @@ impl<const DOT: bool> Lanes for Neon<DOT> {
     type W = W;
     type X = int8x16_t;
     const TILE: usize = 4;
-    const PAIRS: bool = false;
     const TILE_HALF: usize = 2;
     const QUERIES: usize = 2;
 

@@ -30,7 +30,6 @@ impl Lanes for Scalar {
     type W = [i8; 64];
     type X = [i8; 4];
     const TILE: usize = 4;
-    const PAIRS: bool = false;
     const TILE_HALF: usize = 4;
     const QUERIES: usize = 2;
 

@@ -149,17 +149,15 @@ fn product(
     };
     let groups = rows.div_ceil(GROUP_ROWS);
     // Enough parts that a thread which loses its core delays little, not so
-    // few groups each that claiming them costs; groups go in pairs.
-    let pairs = groups.div_ceil(2);
-    let parts = if pool.threads() == 1 { 1 } else { (pairs / 2).clamp(1, pool.threads() * 8) };
+    // few groups each that claiming them costs.
+    let parts = if pool.threads() == 1 { 1 } else { (groups / 4).clamp(1, pool.threads() * 8) };
     let job = Shareable::new((&raw const job).cast_mut());
     pool.run(parts, |i| {
         // SAFETY: lengths were checked above against `rows`, `inputs` and
         // `m`; `Panel::fill` wrote the panel for this instruction set; parts
         // are disjoint groups, hence disjoint columns of `out`; `job` lives
         // on this frame until `run` returns.
-        let pairs = part(pairs, parts, i);
-        unsafe { run(isa, &*job.get(), pairs.start * 2..groups.min(pairs.end * 2)) }
+        unsafe { run(isa, &*job.get(), part(groups, parts, i)) }
     });
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Models imported into memory and opened.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
 use std::io;

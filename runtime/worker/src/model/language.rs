@@ -4,34 +4,74 @@ use serde_json::json;
 use weighbridge_engine::{Batch, LanguageModel, Prepare, Segment, Template, Text, TextFiles};
 use weighbridge_import::Manifest;
 use weighbridge_inference_wire::{Facts, Failure, Open, PartRole};
-use weighbridge_onnx::{Language, Library, Setting};
+use weighbridge_onnx::{Graph, Language, Library, Setting, Stock};
 
-use super::manifest;
+use super::{export, manifest};
 use crate::error::{of_model, short, words};
 use crate::parts::Parts;
 
-/// An imported language model.
-pub struct Imported {
+/// A model that writes text.
+pub struct Writes {
     /// The arithmetic.
-    pub language: Language,
+    pub language: Box<dyn LanguageModel>,
     /// Prompts to tokens.
     pub prepare: Arc<Prepare>,
-    manifest: Manifest,
+    facts: Facts,
 }
 
-impl Imported {
+impl Writes {
     /// Opens the parts of a model that was imported.
     ///
     /// # Errors
     /// What is wrong with which part.
-    pub fn open(library: &Library, open: &Open, parts: &Parts, manifest: Manifest) -> Result<Self, Failure> {
+    pub fn imported(library: &Library, open: &Open, parts: &Parts, manifest: &Manifest) -> Result<Self, Failure> {
         let graph = parts.needed(PartRole::Graph, "graph")?;
-        let setting =
-            Setting { threads: open.threads, cache_bytes: open.cache_bytes, context_length: open.context_length };
-        let language =
-            Language::open(library, &manifest, graph, &parts.files(), setting).map_err(|e| of_model(words(&e)))?;
+        let language = Language::open(library, manifest, graph, &parts.files(), setting(open));
+        let language = language.map_err(|e| of_model(words(&e)))?;
+        let named = json!({
+            "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
+            "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
+        });
+        let drawn = match parts.one(PartRole::Generation)? {
+            Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            None => drawing(manifest),
+        };
+        let facts = Facts {
+            architecture: short(&manifest.architecture),
+            parameters: manifest.parameters,
+            quantization: manifest::quantization(manifest),
+            ..Facts::default()
+        };
+        Self::new(Box::new(language), &Words { named: named.to_string(), drawn }, facts, open, parts)
+    }
+
+    /// Takes a graph that [`Stock::is_one`].
+    ///
+    /// # Errors
+    /// What is wrong with which part.
+    pub fn exported(graph: Graph, open: &Open, parts: &Parts) -> Result<Self, Failure> {
+        let beside = export::read(parts)?;
+        let language = Stock::new(graph, beside.stated, setting(open)).map_err(|e| of_model(words(&e)))?;
+        let facts =
+            Facts { architecture: beside.architecture, quantization: "as stored".to_owned(), ..Facts::default() };
+        let words = Words { named: "{}".to_owned(), drawn: beside.generation };
+        Self::new(Box::new(language), &words, facts, open, parts)
+    }
+
+    fn new(
+        language: Box<dyn LanguageModel>,
+        words: &Words,
+        mut facts: Facts,
+        open: &Open,
+        parts: &Parts,
+    ) -> Result<Self, Failure> {
         let shape = language.shape();
-        let text = Arc::new(text(parts, &manifest, shape.vocabulary)?);
+        let files = TextFiles {
+            tokenizer: parts.needed(PartRole::Tokenizer, "tokenizer")?,
+            config: Some(parts.one(PartRole::TokenizerConfig)?.unwrap_or(words.named.as_bytes())),
+            generation: Some(words.drawn.as_bytes()),
+        };
+        let text = Arc::new(Text::load(&files, shape.vocabulary)?);
         let template = match parts.one(PartRole::Template)? {
             Some(bytes) => {
                 let source = std::str::from_utf8(bytes).map_err(|_| of_model("the chat template is not UTF-8"))?;
@@ -40,10 +80,14 @@ impl Imported {
             None => Template::load(None, &text)?,
         };
         let prepare = Arc::new(Prepare::new(text, template, shape, open.context_length));
-        Ok(Self { language, prepare, manifest })
+        prepare.describe(&mut facts);
+        Ok(Self { language, prepare, facts })
     }
 
     /// Reads one token, and as many as a page holds and one more.
+    ///
+    /// # Errors
+    /// A graph that opens and does not run.
     pub fn warm_up(&mut self) -> Result<(), Failure> {
         let shape = self.language.shape();
         let most = (shape.page_tokens + 1).min(shape.context_length);
@@ -62,32 +106,19 @@ impl Imported {
 
     /// What it can do.
     pub fn facts(&self) -> Facts {
-        let mut facts = Facts {
-            architecture: short(&self.manifest.architecture),
-            parameters: self.manifest.parameters,
-            quantization: manifest::quantization(&self.manifest),
-            ..Facts::default()
-        };
-        self.prepare.describe(&mut facts);
-        facts
+        self.facts.clone()
     }
 }
 
-/// The tokenizer, and what the manifest says where no file does.
-fn text(parts: &Parts, manifest: &Manifest, vocabulary: usize) -> Result<Text, Failure> {
-    let tokenizer = parts.needed(PartRole::Tokenizer, "tokenizer")?;
-    let (config, generation) = (parts.one(PartRole::TokenizerConfig)?, parts.one(PartRole::Generation)?);
-    let named = json!({
-        "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
-        "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
-    });
-    let (named, drawn) = (named.to_string(), drawing(manifest));
-    let files = TextFiles {
-        tokenizer,
-        config: Some(config.unwrap_or(named.as_bytes())),
-        generation: Some(generation.unwrap_or(drawn.as_bytes())),
-    };
-    Text::load(&files, vocabulary)
+/// What is said of text where no file says it: as `tokenizer_config.json`, and
+/// as `generation_config.json`.
+struct Words {
+    named: String,
+    drawn: String,
+}
+
+fn setting(open: &Open) -> Setting {
+    Setting { threads: open.threads, cache_bytes: open.cache_bytes, context_length: open.context_length }
 }
 
 /// What `generation_config.json` would say: how answers are drawn, and where

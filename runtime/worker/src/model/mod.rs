@@ -1,6 +1,7 @@
 //! From parts to something that answers.
 
 mod encoder;
+mod export;
 mod language;
 mod manifest;
 mod tensors;
@@ -9,19 +10,20 @@ mod tools;
 use std::sync::Arc;
 
 use weighbridge_inference_wire::{Facts, Failure, Open, PartRole};
-use weighbridge_onnx::Library;
+use weighbridge_onnx::{Graph, Library, Stock};
 
 pub use encoder::Encodes;
-pub use language::Imported;
+pub use language::Writes;
 pub use tools::Tools;
 
+use crate::error::{of_model, words};
 use crate::inbox::Tokenizing;
 use crate::parts::Parts;
 
 /// A model, open.
 pub enum Model {
-    /// Imported: writes text with our operators.
-    Language(Box<Imported>),
+    /// Writes text: imported, with our operators, or as others export it.
+    Language(Box<Writes>),
     /// Imported: reads whole texts with our operators.
     Encoder(Box<Encodes>),
     /// Any other graph.
@@ -41,10 +43,20 @@ impl Model {
                 if manifest.encoder.is_some() {
                     Self::Encoder(Box::new(Encodes::open(library, open, parts, manifest)?))
                 } else {
-                    Self::Language(Box::new(Imported::open(library, open, parts, manifest)?))
+                    Self::Language(Box::new(Writes::imported(library, open, parts, &manifest)?))
                 }
             }
-            None => Self::Tools(Box::new(Tools::open(library, open, parts)?)),
+            None => {
+                let bytes = parts.needed(PartRole::Graph, "graph")?;
+                let graph = Graph::open(library, bytes, &parts.files(), open.threads);
+                let graph = graph.map_err(|e| of_model(words(&e)))?;
+                let writes = Stock::is_one(&graph.inputs(), &graph.outputs());
+                if writes && parts.one(PartRole::Tokenizer)?.is_some() {
+                    Self::Language(Box::new(Writes::exported(graph, open, parts)?))
+                } else {
+                    Self::Tools(Box::new(Tools::new(graph, open, parts)?))
+                }
+            }
         })
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use weighbridge_engine::embedding::{Hidden, Settings, TokenBatch};
 use weighbridge_engine::{Embedder, StepError, TensorModel, Text, TextFiles};
 use weighbridge_inference_wire::{Embed, Event, Facts, Failure, FailureKind, Infer, Open, PartRole, Rerank, Usage};
-use weighbridge_onnx::{Graph, Library, Port, RunError};
+use weighbridge_onnx::{Graph, Port, RunError};
 
+use super::export;
 use super::tensors::{given, taken, type_name};
-use crate::error::{failed, of_model, short, words};
+use crate::error::{failed, of_model, short};
 use crate::inbox::Tensors;
 use crate::parts::Parts;
 
@@ -37,17 +38,15 @@ impl TensorModel for Shared {
 }
 
 impl Tools {
-    /// Opens the graph, and the tokenizer if there is one.
+    /// Takes the graph, and the tokenizer if there is one.
     ///
     /// # Errors
     /// What is wrong with which part.
-    pub fn open(library: &Library, open: &Open, parts: &Parts) -> Result<Self, Failure> {
-        let bytes = parts.needed(PartRole::Graph, "graph")?;
-        let graph = Graph::open(library, bytes, &parts.files(), open.threads).map_err(|e| of_model(words(&e)))?;
+    pub fn new(graph: Graph, open: &Open, parts: &Parts) -> Result<Self, Failure> {
         let (inputs, outputs) = (graph.inputs(), graph.outputs());
         let graph = Shared(Rc::new(RefCell::new(graph)));
         let mut facts = Facts {
-            architecture: architecture(parts)?,
+            architecture: export::architecture(parts)?,
             quantization: "as stored".to_owned(),
             inputs: ports(&inputs),
             outputs: ports(&outputs),
@@ -133,17 +132,4 @@ fn scores(port: &Port) -> bool {
 fn ports(ports: &[Port]) -> Vec<(String, String, Vec<i64>)> {
     let told = |port: &Port| (short(&port.name), type_name(port.element), port.shape.clone());
     ports.iter().take(PORTS_MAX).map(told).collect()
-}
-
-/// `model_type` of the configuration.
-fn architecture(parts: &Parts) -> Result<String, Failure> {
-    /// Largest configuration.
-    const CONFIG_BYTES_MAX: usize = 8 << 20;
-    let Some(config) = parts.one(PartRole::Config)? else { return Ok(String::new()) };
-    if config.len() > CONFIG_BYTES_MAX {
-        return Err(of_model(format!("`config.json` has more than {CONFIG_BYTES_MAX} bytes")));
-    }
-    let config: serde_json::Value =
-        serde_json::from_slice(config).map_err(|e| of_model(format!("`config.json` is not JSON: {e}")))?;
-    Ok(short(config.get("model_type").and_then(serde_json::Value::as_str).unwrap_or_default()))
 }

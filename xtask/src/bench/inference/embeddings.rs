@@ -9,7 +9,7 @@ use crate::run::{self, Result, root};
 use crate::{minilm, venv};
 
 /// What sentence-transformers is installed from.
-const PEER: &[&str] = &["sentence-transformers==5.6.0"];
+const PEER: &[&str] = &["sentence-transformers==6.2.0"];
 /// Texts of one request, and requests at the same time.
 const TEXTS: usize = 64;
 const REQUESTS: usize = 4;

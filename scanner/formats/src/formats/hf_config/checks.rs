@@ -1,7 +1,7 @@
 //! Keys of Hugging Face configurations that decide which code runs.
 
 use serde_json::Value;
-use weighbridge_types::LinkKind;
+use weighbridge_types::{LinkKind, Shown};
 
 use crate::codec::config::{Place, excerpt, instantiate, walk};
 use crate::codec::indicators;
@@ -57,6 +57,11 @@ fn inspect_keys(ctx: &mut Inspection<'_>, value: &Value, place: &str) -> Result<
             }
             "trust_remote_code" if is_true(value) => {
                 ctx.find(&rules::TRUST_REMOTE_CODE, None, format!("`{place}` is {}", excerpt(value, 20)));
+            }
+            "custom_ops_library" => {
+                if let Some(file) = value.as_str().filter(|file| !file.is_empty()) {
+                    ctx.find(&rules::CUSTOM_OPS_LIBRARY, None, format!("{place}: `{}`", Shown(file)));
+                }
             }
             _ if KERNEL_KEYS.contains(&key) => each_text(value, &mut |text| kernel(ctx, place, text)),
             _ => {}

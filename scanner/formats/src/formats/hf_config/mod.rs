@@ -1,5 +1,6 @@
 //! Hugging Face configurations: `config.json`, `generation_config.json`,
-//! processors and feature extractors, `quantize_config.json`.
+//! processors and feature extractors, `quantize_config.json`; and
+//! `genai_config.json` of onnxruntime-genai.
 
 mod checks;
 mod facts;
@@ -35,6 +36,7 @@ pub static FORMAT: FormatSpec = FormatSpec {
         &rules::TRUST_REMOTE_CODE,
         &rules::KERNEL_REPOSITORY,
         &rules::KERNEL_OF_HUB,
+        &rules::CUSTOM_OPS_LIBRARY,
         &config::rules::DANGEROUS_CALLABLE,
         &config::rules::UNUSUAL_CALLABLE,
         &config::rules::UNKNOWN_CALLABLE,
@@ -95,6 +97,7 @@ fn recognise(value: &Value, sniff: &Sniff<'_>) -> Confidence {
                 "custom_generate",
                 "transformers_version",
             ]),
+            "genai_config.json" => map.get("model").is_some_and(|model| model.get("decoder").is_some()),
             "quantize_config.json" | "quant_config.json" => any(&["bits", "w_bit", "quant_method"]),
             "config_sentence_transformers.json" => any(&["__version__", "prompts", "similarity_fn_name"]),
             _ if name.starts_with("sentence_") && name.ends_with("_config.json") => {

@@ -83,3 +83,17 @@ pub static KERNEL_OF_HUB: Rule = Rule {
     remedy: "Remove the key, and choose the implementation when loading.",
     references: &["CVE-2026-4372", "https://huggingface.co/docs/kernels"],
 };
+
+/// A library of operators is loaded with the model.
+pub static CUSTOM_OPS_LIBRARY: Rule = Rule {
+    id: "genai-custom-ops-library",
+    severity: Severity::High,
+    verdict: Verdict::Suspicious,
+    title: "the configuration has a compiled library loaded with the model",
+    what: "`custom_ops_library` in the session options of `genai_config.json` names a file.",
+    why: "onnxruntime-genai loads that shared library before the model: whatever its initialiser does runs, without a \
+          question. Only newer versions refuse paths outside a few folders.",
+    false_positives: "Models for AMD's NPUs name the vendor's library.",
+    remedy: "Look where the library comes from; remove the key if the model runs without it.",
+    references: &["CWE-829", "CWE-426", "https://onnxruntime.ai/docs/genai/reference/config.html"],
+};

@@ -73,6 +73,19 @@ fn kernels_from_repositories_are_malicious_and_names_of_implementations_are_not(
 }
 
 #[test]
+fn a_library_of_operators_is_suspicious() {
+    let genai = |options: Value| {
+        let document = json!({"model": {"type": "llama", "decoder": {"session_options": options}}, "search": {}});
+        inspect_bytes("genai_config.json", document.to_string().as_bytes())
+    };
+    let plain = genai(json!({"log_id": "onnxruntime-genai", "provider_options": []}));
+    assert_eq!((plain.format, verdict(&plain)), (Some("hf-config"), Verdict::Clean));
+    let library = genai(json!({"custom_ops_library": "../../tmp/ops.so"}));
+    assert_eq!((rules(&library), verdict(&library)), (vec!["genai-custom-ops-library"], Verdict::Suspicious));
+    assert_eq!(verdict(&genai(json!({"custom_ops_library": ""}))), Verdict::Clean);
+}
+
+#[test]
 fn stored_trust_is_suspicious() {
     assert_eq!(
         rules(&config(json!({"keypoint_detector_config": {"trust_remote_code": true}}))),

@@ -28,6 +28,7 @@ fn recognise(sniff: &Sniff<'_>) -> Confidence {
 /// claimed could not be parsed, or is larger than is parsed.
 const MODEL_NAMES: &[&str] = &[
     "adapter_config.json",
+    "genai_config.json",
     "generation_config.json",
     "model_index.json",
     "preprocessor_config.json",
