@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weighbridge_types::{Mode, Sha256};
 
-use crate::limits::{Check, TEXT_BYTES_MAX, bytes, entries, name};
+use crate::limits::{Check, TEXT_BYTES_MAX, bytes, entries, name, seconds};
 use crate::{Fingerprint, Order, WireError};
 
 /// Most capabilities told.
@@ -116,6 +116,7 @@ impl Check for CheckIn {
 
 impl Check for Instructions {
     fn check(&self) -> Result<(), WireError> {
+        seconds("next_in_s", self.next_in_s)?;
         name("team", &self.team)?;
         name("policy_version", self.policy_version.as_deref().unwrap_or_default())?;
         entries("orders", &self.orders, ORDERS_MAX)?;

@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{Check, bytes, name};
+use crate::limits::{Check, bytes, name, seconds};
 use crate::{VERSION, WireError};
 
 /// Longest request for a certificate, PEM.
 pub const REQUEST_PEM_BYTES_MAX: usize = 16 << 10;
+
+/// Longest chain of certificates, PEM.
+const CERTIFICATES_BYTES_MAX: usize = 64 << 10;
 
 /// What an endpoint that is not known yet sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +95,23 @@ impl Check for Enrolment {
         name("token", &self.token)?;
         bytes("request", &self.request, REQUEST_PEM_BYTES_MAX)?;
         self.machine.check()
+    }
+}
+
+impl Check for EnrolmentAnswer {
+    fn check(&self) -> Result<(), WireError> {
+        match self {
+            Self::Enrolled(enrolled) => enrolled.check(),
+            Self::Waiting { retry_after_s } => seconds("retry_after_s", *retry_after_s),
+        }
+    }
+}
+
+impl Check for Enrolled {
+    fn check(&self) -> Result<(), WireError> {
+        name("endpoint", &self.endpoint)?;
+        bytes("certificates", &self.certificates, CERTIFICATES_BYTES_MAX)?;
+        name("team", &self.team)
     }
 }
 

@@ -67,6 +67,12 @@ impl Check for Batch {
     }
 }
 
+impl Check for Accepted {
+    fn check(&self) -> Result<(), WireError> {
+        name("epoch", &self.epoch)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

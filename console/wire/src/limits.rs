@@ -4,6 +4,8 @@ use crate::WireError;
 pub const NAME_BYTES_MAX: usize = 256;
 /// Longest path; longer ones exist below folders and are cut by the endpoint.
 pub const PATH_BYTES_MAX: usize = 16 << 10;
+/// Longest time that an endpoint waits, seconds: a day.
+const SECONDS_MAX: u32 = 86_400;
 /// Longest text for people.
 pub const TEXT_BYTES_MAX: usize = 4 << 10;
 
@@ -22,6 +24,14 @@ pub fn bytes(field: &'static str, text: &str, most: usize) -> Result<(), WireErr
 
 pub fn name(field: &'static str, text: &str) -> Result<(), WireError> {
     bytes(field, text, NAME_BYTES_MAX)
+}
+
+/// A time to wait: neither none nor more than a day.
+pub fn seconds(field: &'static str, value: u32) -> Result<(), WireError> {
+    if (1..=SECONDS_MAX).contains(&value) {
+        return Ok(());
+    }
+    Err(WireError::Field { field, reason: format!("is {value}; 1 to {SECONDS_MAX} seconds can be waited") })
 }
 
 pub fn entries<T>(field: &'static str, list: &[T], most: usize) -> Result<(), WireError> {

@@ -25,8 +25,11 @@ fn holds<T: DeserializeOwned + Serialize>(name: &str, check: impl Fn(&T)) {
 #[test]
 fn samples_of_version_1_are_read() {
     holds::<Enrolment>("enrolment", |m| assert_eq!(m.check(), Ok(())));
-    holds::<EnrolmentAnswer>("enrolled", |m| assert!(matches!(m, EnrolmentAnswer::Enrolled(_))));
-    holds::<EnrolmentAnswer>("waiting", |m| assert!(matches!(m, EnrolmentAnswer::Waiting { retry_after_s: 60 })));
+    holds::<EnrolmentAnswer>("enrolled", |m| assert!(matches!(m, EnrolmentAnswer::Enrolled(_)) && m.check().is_ok()));
+    holds::<EnrolmentAnswer>("waiting", |m| {
+        assert_eq!(m, &EnrolmentAnswer::Waiting { retry_after_s: 60 });
+        assert_eq!(m.check(), Ok(()));
+    });
     holds::<CheckIn>("check-in", |m| assert_eq!(m.check(), Ok(())));
     holds::<Instructions>("instructions", |m| assert_eq!((m.check(), m.orders.len()), (Ok(()), 4)));
     holds::<Renewal>("renewal", |m| assert_eq!(m.check(), Ok(())));
@@ -35,7 +38,7 @@ fn samples_of_version_1_are_read() {
         assert_eq!(Fingerprint::of(&m.put), m.result, "fingerprints stay what they were");
     });
     holds::<Batch>("batch", |m| assert_eq!(m.check(), Ok(())));
-    holds::<Accepted>("accepted", |m| assert_eq!(m.through, 17));
+    holds::<Accepted>("accepted", |m| assert_eq!((m.check(), m.through), (Ok(()), 17)));
     holds::<Receipts>("receipts", |m| assert_eq!(m.check(), Ok(())));
 }
 
@@ -47,4 +50,15 @@ fn what_an_older_side_does_not_send_has_a_default() {
     let least = json!({"next_in_s": 60, "now": "2026-11-22T05:00:00Z", "inventory": "0".repeat(64), "team": "default"});
     let read: Instructions = serde_json::from_value(least).unwrap();
     assert!(read.orders.is_empty() && !read.renew);
+}
+
+#[test]
+fn a_console_cannot_make_endpoints_wait_for_ever_or_not_at_all() {
+    for wait in [0, 86_401, u32::MAX] {
+        let waiting = EnrolmentAnswer::Waiting { retry_after_s: wait };
+        assert!(waiting.check().unwrap_err().to_string().contains("`retry_after_s`"), "{wait}");
+        let next = json!({"next_in_s": wait, "now": "2026-11-22T05:00:00Z", "inventory": "0".repeat(64), "team": "a"});
+        let next: Instructions = serde_json::from_value(next).unwrap();
+        assert!(next.check().unwrap_err().to_string().contains("`next_in_s`"), "{wait}");
+    }
 }

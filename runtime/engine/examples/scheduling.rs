@@ -2,7 +2,7 @@
 //! vocabulary of 152,000 tokens. Prints a table, and the memory that reading
 //! the vocabulary leaves behind.
 //!
-//! `cargo run --release -p weighbridge-engine --example overhead`
+//! `cargo run --release -p weighbridge-engine --example scheduling`
 
 use std::cell::Cell;
 use std::error::Error;

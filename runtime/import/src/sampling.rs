@@ -39,8 +39,10 @@ pub(crate) fn read(source: &Source) -> Result<Option<Sampling>, ImportError> {
         stated.get(name).and_then(Value::as_f64).filter(|value| (least..=most).contains(value))
     };
     let top_k = stated.get("top_k").and_then(Value::as_u64).filter(|&count| count <= TOP_K_MAX);
+    // Whoever draws nothing takes the likeliest.
+    let greedy = (stated.get("do_sample").and_then(Value::as_bool) == Some(false)).then_some(0.0);
     let sampling = Sampling {
-        temperature: of("temperature", 0.0, 100.0),
+        temperature: greedy.or(of("temperature", 0.0, 100.0)),
         top_p: of("top_p", 0.0, 1.0),
         top_k: top_k.and_then(|count| u32::try_from(count).ok()),
         min_p: of("min_p", 0.0, 1.0),

@@ -92,6 +92,8 @@ fn the_manifest_says_how_the_authors_draw() {
     let sampling = with(&wild).unwrap();
     assert_eq!((sampling.temperature, sampling.top_k, sampling.top_p), (None, None, None));
     assert_eq!((sampling.min_p, sampling.repetition_penalty), (Some(0.1), None));
+    let greedy = with(&json!({"do_sample": false, "temperature": 0.7})).unwrap();
+    assert_eq!(greedy.temperature, Some(0.0), "they take the likeliest");
     assert_eq!(with(&json!({"eos_token_id": 2})), None);
     assert_eq!(imported(&folder("qwen2"), &Options::default()).unwrap().0.sampling, None);
 }

@@ -98,7 +98,8 @@ impl Stock {
         let vocabulary = vocabulary.filter(|n| (1..=VOCABULARY_MAX).contains(n));
         let vocabulary = vocabulary.ok_or_else(|| wrong("nothing says how many tokens its logits are about"))?;
         let context = stated.context_length.filter(|n| *n > 0).or(setting.context_length);
-        let context = context.ok_or_else(|| wrong("no file beside it says how long its sequences may be"))?;
+        let context = context
+            .ok_or_else(|| wrong("no file beside it says how long its sequences may be; say it with `--context`"))?;
         let token_bytes: usize = carried.iter().map(|c| c.heads * c.size * c.element.bytes()).sum();
         // While a sequence is read, what went in and what comes out are there.
         let page_bytes = token_bytes.saturating_mul(PAGE_TOKENS).saturating_mul(2).max(1);

@@ -16,7 +16,8 @@ use common::library;
 const SETTING: Setting = Setting { threads: 2, cache_bytes: 8 << 20, context_length: None };
 const STATED: Stated =
     Stated { kv_heads: Some(2), head_size: Some(32), vocabulary: Some(4096), context_length: Some(512) };
-/// The same kernels, in other batches. The largest seen is 2e-5.
+/// The same kernels, in other batches. Pieces were seen to differ by 5e-6, the
+/// whole by nothing; another processor may take other kernels.
 const TOLERANCE: f32 = 1e-3;
 
 fn read(file: &str) -> Vec<u8> {

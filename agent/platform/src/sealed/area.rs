@@ -39,8 +39,12 @@ impl Area {
         Ok(Self { start: start.cast(), length })
     }
 
-    pub const fn start(&self) -> *const u8 {
-        self.start
+    /// The content. Nothing may change it or make its file shorter while it is
+    /// looked at.
+    pub const unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped to be read for as long as `self` lives; whoever calls
+        // vouches for what is behind it.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
     }
 
     /// Puts what is there into huge pages (madvise(2), since Linux 6.1).

@@ -54,7 +54,6 @@ pub fn into_huge_pages(file: &File) -> io::Result<()> {
 pub struct Sealed {
     /// None for no bytes.
     area: Option<Area>,
-    length: usize,
 }
 
 // SAFETY: it is memory that is only ever read.
@@ -86,18 +85,17 @@ impl Sealed {
         }
         let length = usize::try_from(size_bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let area = if length == 0 { None } else { Some(Area::map(file.as_fd(), length)?) };
-        Ok(Self { area, length })
+        Ok(Self { area })
     }
 
     /// The content.
     #[must_use]
     pub const fn bytes(&self) -> &[u8] {
         match &self.area {
-            // SAFETY: mapped for as long as `self` lives. Nothing can change it or
-            // make it shorter: `map` saw the seals against writing, shrinking and
-            // taking seals off, which the kernel upholds for every process
-            // (fcntl(2), "File Sealing").
-            Some(area) => unsafe { std::slice::from_raw_parts(area.start(), self.length) },
+            // SAFETY: nothing can change it or make it shorter: `map` saw the seals
+            // against writing, shrinking and taking seals off, which the kernel
+            // upholds for every process (fcntl(2), "File Sealing").
+            Some(area) => unsafe { area.bytes() },
             None => &[],
         }
     }

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -113,14 +113,13 @@ fn convert(
 ) -> Result<(), Failure> {
     let (ours, theirs) = UnixStream::pair()?;
     let program = parts::program()?;
-    let mut child = Command::new(&program)
+    let child = Command::new(&program)
         .arg("__import-worker")
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .spawn()
         .map_err(|source| Failure::File { action: "run", path: program.display().to_string(), source })?;
-    ours.set_read_timeout(Some(SILENCE_MAX))?;
     let size: u64 = files.iter().filter_map(|f| f.file.metadata().ok()).map(|m| m.len()).sum();
     let order = Order {
         names: files.iter().map(|f| f.name.clone()).collect(),
@@ -129,9 +128,8 @@ fn convert(
     };
     let handles: Vec<_> = files.iter().map(|f| f.file.as_fd()).collect();
     frames::send(&ours, &order, &handles, MESSAGE_BYTES_MAX)?;
-    let received = receive(&ours, to, size.saturating_mul(2).saturating_add(ROOM_BYTES));
-    let _ = child.kill();
-    let _ = child.wait();
+    let most = size.saturating_mul(2).saturating_add(ROOM_BYTES);
+    let received = made_by(child, &ours, to, most, SILENCE_MAX);
     let refused = |reason: &str| Failure::Usage(format!("{} cannot be imported: {}", shown(model), Shown(reason)));
     match received {
         Ok(None) => Ok(()),
@@ -141,10 +139,28 @@ fn convert(
         }
         Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
             let minutes = SILENCE_MAX.as_secs() / 60;
-            Err(refused(&format!("the process that reads it made nothing for {minutes} minutes and was ended")))
+            Err(refused(&format!(
+                "the process that reads it made nothing for {minutes} minutes and was ended; \
+                 try again while this machine and the disk of the model do less"
+            )))
         }
         Err(source) => Err(Failure::File { action: "write", path: to.display().to_string(), source }),
     }
+}
+
+/// What [`receive`] makes of what `child` sends, which is ended in any case: at
+/// the latest after a `silence`.
+fn made_by(
+    mut child: Child,
+    socket: &UnixStream,
+    folder: &Path,
+    most: u64,
+    silence: Duration,
+) -> io::Result<Option<String>> {
+    let received = socket.set_read_timeout(Some(silence)).and_then(|()| receive(socket, folder, most));
+    let _ = child.kill();
+    let _ = child.wait();
+    received
 }
 
 /// Writes what arrives into `folder`, at most `most` bytes; what went wrong in
@@ -184,5 +200,21 @@ fn receive(socket: &UnixStream, folder: &Path, mut most: u64) -> io::Result<Opti
                 file.write_all(body)?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_makes_nothing_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let silent = Command::new("sleep").arg("1000").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().unwrap();
+        let process = rustix::process::Pid::from_child(&silent);
+        let received = made_by(silent, &ours, folder.path(), 1000, Duration::from_millis(50));
+        assert!(matches!(received.unwrap_err().kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
+        assert!(rustix::process::test_kill_process(process).is_err(), "it is gone");
     }
 }

@@ -54,7 +54,7 @@ pub fn of_served(path: &Path) -> Result<Vec<(PartRole, Open)>, Failure> {
     let graph = graph.ok_or_else(|| {
         Failure::Usage(format!("`{}` holds no ONNX graph; name the file, or import the model first", path.display()))
     })?;
-    let beside = graph.parent().unwrap_or(Path::new(".")).to_owned();
+    let beside = beside(&graph).to_owned();
     let mut files: Vec<(PartRole, PathBuf)> = vec![(PartRole::Graph, graph.clone())];
     for file in files_in(&beside)?.into_iter().chain(if beside == folder { Vec::new() } else { files_in(&folder)? }) {
         if let Some(role) = role(&file).filter(|_| file != graph) {
@@ -73,10 +73,15 @@ pub fn of_served(path: &Path) -> Result<Vec<(PartRole, Open)>, Failure> {
 /// The folder that a named graph's model lies in: exports for browsers keep
 /// graphs in `onnx`, one for each kind of weights, and all else above.
 fn of_graph(graph: &Path) -> PathBuf {
-    let beside = graph.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = beside(graph);
     let above = beside.parent().filter(|_| beside.file_name().is_some_and(|name| name == "onnx"));
     let above = above.map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
     above.filter(|p| p.join("tokenizer.json").is_file()).unwrap_or(beside).to_owned()
+}
+
+/// The folder of a file, also of one that is named without any.
+fn beside(file: &Path) -> &Path {
+    file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Drops tensors of other graphs in the folder, where some are this one's by name.
@@ -147,7 +152,7 @@ fn splits(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let stem = name.strip_suffix(".gguf").unwrap_or(name);
     let pattern = stem.rsplit_once("-of-").and_then(|(start, count)| Some((start.rsplit_once('-')?.0, count)));
     let Some((start, count)) = pattern else { return Ok(vec![path.to_owned()]) };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = beside(path);
     let same = |p: &PathBuf| {
         let name = p.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         name.starts_with(&format!("{start}-")) && name.ends_with(&format!("-of-{count}.gguf"))
@@ -178,4 +183,16 @@ fn open(model: &Path, paths: Vec<PathBuf>) -> Result<Vec<Open>, Failure> {
         Ok(Open { name, path, file })
     });
     opened.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_named_without_a_folder_lies_in_this_one() {
+        assert_eq!(beside(Path::new("model.onnx")), Path::new("."));
+        assert_eq!(beside(Path::new("onnx/model.onnx")), Path::new("onnx"));
+        assert_eq!(of_graph(Path::new("model.onnx")), Path::new("."));
+    }
 }

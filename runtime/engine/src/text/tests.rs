@@ -116,6 +116,17 @@ fn ends_come_from_the_settings_and_from_what_families_use() {
 }
 
 #[test]
+fn models_that_draw_nothing_take_the_likeliest() {
+    let tokenizer = byte_level().to_string();
+    for (said, temperature) in [("false", Some(0.0)), ("true", Some(0.6)), ("null", Some(0.6))] {
+        let generation = format!(r#"{{"do_sample": {said}, "temperature": 0.6}}"#);
+        let generation = Some(generation.as_bytes());
+        let files = TextFiles { tokenizer: tokenizer.as_bytes(), config: None, generation };
+        assert_eq!(Text::load(&files, 500).unwrap().sampling().temperature, temperature, "{said}");
+    }
+}
+
+#[test]
 fn prompts_that_cannot_fit_are_refused_unread() {
     let text = load(&byte_level());
     let failure = text.check_bytes(1 << 30, 32_768).unwrap_err();
