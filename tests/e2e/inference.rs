@@ -234,11 +234,11 @@ fn what_policy_takes_back_is_served_no_more() {
     let rule = format!("{notes}forbid(principal, action == Action::\"serve\", resource);\n");
     fs::write(service.folder.path().join("policy/policies/no-models.cedar"), rule).unwrap();
     let started = Instant::now();
-    while service.complete("model", &json!({})).0 == 200 {
+    // Callers are refused at once; its process ends soon after.
+    while service.complete("model", &json!({})).0 == 200 || !service.workers().is_empty() {
         assert!(started.elapsed() < Duration::from_secs(10), "it is served on");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(service.workers().is_empty());
 }
 
 #[test]

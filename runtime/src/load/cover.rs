@@ -35,11 +35,15 @@ struct Listed {
 /// files it was made of are covered, and its manifest lists every part. An
 /// `imported` digest says which manifest the import had. A manifest need not be
 /// covered itself where all that it lists is: it says sizes, special tokens and
-/// defaults of sampling.
-pub fn check(parts: &[SealedPart], approved: &Approved, imported: Option<&Sha256>) -> Result<(), LoadError> {
-    let is_stranger = |p: &&SealedPart| !approved.covers(&p.sha256);
+/// defaults of sampling. Some parts of a model can be checked before the others
+/// are there, if its manifest is among them.
+///
+/// # Errors
+/// [`LoadError::NotApproved`] and [`LoadError::Import`] name the part.
+pub fn check(parts: &[&SealedPart], approved: &Approved, imported: Option<&Sha256>) -> Result<(), LoadError> {
+    let is_stranger = |p: &SealedPart| !approved.covers(&p.sha256);
     let others = || parts.iter().filter(|p| p.part.role != PartRole::Manifest);
-    let Some(stranger) = parts.iter().find(is_stranger) else { return Ok(()) };
+    let Some(stranger) = parts.iter().find(|p| is_stranger(p)) else { return Ok(()) };
     let model = || approved.model().to_owned();
     let not_approved = |part: &str, digest| LoadError::NotApproved { model: model(), part: part.to_owned(), digest };
     let wrong = |reason: String| LoadError::Import { model: model(), reason };
@@ -54,7 +58,7 @@ pub fn check(parts: &[SealedPart], approved: &Approved, imported: Option<&Sha256
         return Err(wrong("its manifest names no files that it was made of".to_owned()));
     }
     let source = manifest.source.parts.iter().find(|p| !approved.covers(&p.sha256));
-    if let Some(part) = source.filter(|_| others().any(|p| is_stranger(&p)) || others().next().is_none()) {
+    if let Some(part) = source.filter(|_| others().any(|p| is_stranger(p)) || others().next().is_none()) {
         return Err(not_approved(&part.name, part.sha256));
     }
     for part in others() {

@@ -8,9 +8,9 @@ mod memory;
 use std::fs::File;
 
 use weighbridge_inference_wire::{Part, PartRole};
-use weighbridge_policy::Approved;
 use weighbridge_types::Sha256;
 
+pub use cover::check;
 pub use error::LoadError;
 pub use memory::{Need, available, resident};
 
@@ -42,31 +42,44 @@ pub struct SealedPart {
     pub sha256: Sha256,
 }
 
-/// Sum of the lengths of all `parts`.
+/// A file of a model, and how long it is.
+#[derive(Debug)]
+pub struct Measured {
+    /// As it is told to workers.
+    pub part: Part,
+    /// See [`PartSource::file`].
+    pub file: File,
+    /// See [`PartSource::sha256`].
+    pub sha256: Sha256,
+}
+
+/// Looks how long `parts` are. Those that weigh something come last: what is
+/// needed to begin is sealed before them.
 ///
 /// # Errors
 /// If there are too many or too few, or a length cannot be had.
-pub fn size(parts: &[PartSource]) -> Result<u64, LoadError> {
+pub fn measure(parts: Vec<PartSource>) -> Result<Vec<Measured>, LoadError> {
     if parts.is_empty() || parts.len() > PARTS_MAX {
         return Err(LoadError::Parts { count: parts.len(), most: PARTS_MAX });
     }
-    parts.iter().try_fold(0_u64, |sum, part| {
-        let size = part.file.metadata().map_err(|source| LoadError::Read { part: part.name.clone(), source })?.len();
-        Ok(sum.saturating_add(size))
-    })
+    let measured = parts.into_iter().map(|PartSource { role, name, file, sha256 }| match file.metadata() {
+        Ok(metadata) => Ok(Measured { part: Part { role, name, size_bytes: metadata.len() }, file, sha256 }),
+        Err(source) => Err(LoadError::Read { part: name, source }),
+    });
+    let mut measured = measured.collect::<Result<Vec<_>, _>>()?;
+    measured.sort_by_key(|measured| is_weighty(&measured.part));
+    Ok(measured)
 }
 
-/// Copies `parts` into sealed memory and holds each against what `approved`
-/// covers. `manifest` is the digest that an import had when it was made.
+/// Whether weights are in it.
+pub fn is_weighty(part: &Part) -> bool {
+    matches!(part.role, PartRole::Graph | PartRole::Data)
+}
+
+/// Copies `parts` into sealed memory.
 ///
 /// # Errors
 /// [`LoadError`] names the part.
-pub fn seal(
-    parts: Vec<PartSource>,
-    approved: &Approved,
-    manifest: Option<&Sha256>,
-) -> Result<Vec<SealedPart>, LoadError> {
-    let sealed = parts.into_iter().map(fill::seal).collect::<Result<Vec<_>, _>>()?;
-    cover::check(&sealed, approved, manifest)?;
-    Ok(sealed)
+pub fn seal(parts: Vec<Measured>) -> Result<Vec<SealedPart>, LoadError> {
+    parts.into_iter().map(fill::seal).collect()
 }

@@ -87,6 +87,9 @@ fn run(model: &Model, timing: Timing) -> (End, Option<Arc<Connection>>) {
     if stopped {
         connection.end("it was stopped");
     }
+    if let Some(rest) = model.wait_for_rest() {
+        connection.complete(&rest);
+    }
     let end = connection.listen(
         |load| {
             model.change(|state| {

@@ -24,7 +24,7 @@ pub use handle::Handle;
 pub use settings::{Options, Settings, Timing, WorkerCommand};
 
 use crate::energy::Meter;
-use crate::load::{self, LoadError, Need, PartSource};
+use crate::load::{self, LoadError, Measured, Need, PartSource};
 use model::{Model, Phase};
 use reservation::{Reservation, Which};
 
@@ -87,8 +87,8 @@ impl Supervisor {
         Self(inner)
     }
 
-    /// Seals and checks `parts`, starts a worker for them and waits until it is
-    /// ready. Takes as long as reading the files; not for asynchronous threads.
+    /// Seals and checks `parts`, starts a worker for them meanwhile and waits
+    /// until it is ready. Takes as long as reading the files; not for asynchronous threads.
     ///
     /// # Errors
     /// [`LoadError`]. Nothing is left of the attempt.
@@ -98,9 +98,11 @@ impl Supervisor {
             return Err(LoadError::Expired { model: name, at });
         }
         let imported = parts.iter().any(|part| part.role == PartRole::Manifest);
-        let need = Need::of(load::size(&parts)?, options.cache_bytes, imported);
+        let parts = load::measure(parts)?;
+        let weights = parts.iter().map(|p| p.part.size_bytes).fold(0, u64::saturating_add);
+        let need = Need::of(weights, options.cache_bytes, imported);
         self.reserve(Reservation::new(need, approved.clone()))?;
-        let loaded = self.begin(approved, parts, options);
+        let loaded = self.begin(approved, parts, need, options);
         let mut models = self.0.lock();
         match loaded {
             Ok(model) => {
@@ -135,35 +137,55 @@ impl Supervisor {
         Ok(())
     }
 
-    fn begin(&self, approved: Approved, parts: Vec<PartSource>, options: Options) -> Result<Arc<Model>, LoadError> {
+    fn begin(
+        &self,
+        approved: Approved,
+        mut parts: Vec<Measured>,
+        need: Need,
+        options: Options,
+    ) -> Result<Arc<Model>, LoadError> {
         let settings = &self.0.settings;
-        let name = approved.model().to_owned();
-        let parts = load::seal(parts, &approved, options.manifest.as_ref())?;
-        let weights = parts.iter().map(|p| p.part.size_bytes).sum();
-        let imported = parts.iter().any(|p| p.part.role == PartRole::Manifest);
+        let (name, manifest) = (approved.model().to_owned(), options.manifest);
+        let digests = parts.iter().map(|p| p.sha256).collect();
+        let described: Vec<_> = parts.iter().map(|p| p.part.clone()).collect();
+        let weights = parts.split_off(parts.partition_point(|p| !load::is_weighty(&p.part)));
+        // Nobody reads them before they are known to be approved.
+        let first = Arc::new(load::seal(parts)?);
+        load::check(&first.iter().collect::<Vec<_>>(), &approved, manifest.as_ref())?;
         let open = Open {
             version: VERSION,
             name: name.clone(),
-            parts: parts.iter().map(|p| p.part.clone()).collect(),
+            parts: described,
+            to_come: weights.len(),
             threads: options.threads.unwrap_or(settings.threads).clamp(1, 256),
             cache_bytes: options.cache_bytes,
             context_length: options.context_length,
         };
-        let need = Need::of(weights, options.cache_bytes, imported);
         let threads = u64::try_from(open.threads).unwrap_or(u64::MAX).saturating_add(THREADS);
         // Twice what is admitted: this is for a worker out of its mind.
         let share = Share { memory_bytes: need.bytes().saturating_mul(2), threads };
-        let model = Arc::new(Model::new(approved, options, open, parts, need, settings.launch(share)));
+        let (launch, parts) = (settings.launch(share), Arc::clone(&first));
+        let model = Arc::new(Model::new(approved.clone(), options, open, digests, parts, need, launch));
         self.attach(&model)?;
-        // Beside the start of the worker: weights are read faster then. Without it all works.
-        let mapped = Arc::clone(&model);
-        let _ = thread::Builder::new().name("huge-pages".to_owned()).spawn(move || mapped.use_huge_pages());
         let kept = Arc::clone(&model);
         let timing = settings.timing;
         thread::Builder::new()
             .name("model-keeper".to_owned())
             .spawn(move || keep::keep(&kept, timing))
             .map_err(|source| LoadError::Start { program: settings.worker.program.display().to_string(), source })?;
+        // Beside the start of the worker, which reads the tokenizer meanwhile.
+        let rest = load::seal(weights).and_then(|rest| {
+            load::check(&first.iter().chain(&rest).collect::<Vec<_>>(), &approved, manifest.as_ref())?;
+            Ok(rest)
+        });
+        match rest {
+            Ok(rest) => model.change(|state| state.rest = Some(Arc::new(rest))),
+            Err(error) => {
+                model.stop(Phase::unloaded(&name));
+                model.wait_until_over();
+                return Err(error);
+            }
+        }
         model.wait_until_ready(timing.load_max)?;
         Ok(model)
     }

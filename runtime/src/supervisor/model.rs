@@ -33,8 +33,10 @@ pub struct State {
     pub connection: Option<Arc<Connection>>,
     /// Layers of confinement that are missing, with the reason.
     pub unconfined: Vec<(String, String)>,
-    /// Given back when it is over.
+    /// What a worker is started with. Given back when it is over.
     pub parts: Arc<Vec<SealedPart>>,
+    /// The weights, once they are sealed; given back as well.
+    pub rest: Option<Arc<Vec<SealedPart>>>,
     /// Workers started so far.
     pub starts: u32,
     /// Nothing of it is left.
@@ -62,6 +64,11 @@ impl Phase {
         Self::Stopped(revoked(name, reason))
     }
 
+    /// Whether it ended for good.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Failed(_))
+    }
+
     /// Nobody wants `name` any more.
     pub fn unloaded(name: &str) -> Self {
         let message = format!("`{name}` was unloaded; load it again to use it");
@@ -76,25 +83,20 @@ pub fn revoked(name: &str, reason: &str) -> Failure {
 }
 
 impl Model {
-    /// Puts the parts into huge pages, while they are used.
-    pub fn use_huge_pages(&self) {
-        let parts = Arc::clone(&self.lock().parts);
-        for part in parts.iter() {
-            // It is as good without.
-            let _ = weighbridge_platform::sealed::into_huge_pages(&part.memory);
-        }
-    }
-
+    /// Of a model whose parts have these `digests`, in the order of `open`, and
+    /// of which `parts` are sealed.
     pub fn new(
         approved: Approved,
         options: Options,
         open: Open,
-        parts: Vec<SealedPart>,
+        digests: Vec<Sha256>,
+        parts: Arc<Vec<SealedPart>>,
         need: Need,
         launch: Launch,
     ) -> Self {
-        let digest = parts.iter().max_by_key(|p| p.part.size_bytes).map(|p| p.sha256);
-        let digests = parts.iter().map(|p| p.sha256).chain(approved.digests().copied()).collect();
+        let largest = open.parts.iter().zip(&digests).max_by_key(|(part, _)| part.size_bytes);
+        let digest = largest.map(|(_, digest)| *digest);
+        let digests = digests.into_iter().chain(approved.digests().copied()).collect();
         Self {
             approved: Mutex::new(approved),
             options,
@@ -109,7 +111,8 @@ impl Model {
                 facts: None,
                 connection: None,
                 unconfined: Vec::new(),
-                parts: Arc::new(parts),
+                parts,
+                rest: None,
                 starts: 0,
                 over: false,
             }),
@@ -175,7 +178,7 @@ impl Model {
     /// Ends it for good. False if it had ended before.
     pub fn stop(&self, phase: Phase) -> bool {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Stopped(_) | Phase::Failed(_)) {
+        if state.phase.is_over() {
             return false;
         }
         state.phase = phase;
@@ -190,13 +193,14 @@ impl Model {
 
     /// Whether it was ended for good.
     pub fn is_stopped(&self) -> bool {
-        matches!(self.lock().phase, Phase::Stopped(_) | Phase::Failed(_))
+        self.lock().phase.is_over()
     }
 
     /// Gives its memory back.
     pub fn finish(&self) {
         self.change(|state| {
             state.parts = Arc::default();
+            state.rest = None;
             state.connection = None;
             state.over = true;
         });
@@ -208,14 +212,20 @@ impl Model {
         drop(self.changed.wait_while(state, |state| !state.over).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Waits until the weights are sealed. None if it is stopped before.
+    pub fn wait_for_rest(&self) -> Option<Arc<Vec<SealedPart>>> {
+        let waits = |state: &mut State| state.rest.is_none() && !state.phase.is_over();
+        let state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
+        state.rest.clone().filter(|_| !state.phase.is_over())
+    }
+
     /// Waits, at most until `until`, as long as it is not stopped. False if it
     /// is.
     pub fn pause(&self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
-        let stopped = |state: &State| matches!(state.phase, Phase::Stopped(_) | Phase::Failed(_));
-        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| !stopped(state));
+        let waited = self.changed.wait_timeout_while(self.lock(), left, |state| !state.phase.is_over());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !stopped(&state)
+        !state.phase.is_over()
     }
 
     /// Waits for the end of loading.

@@ -53,12 +53,14 @@ fn served(supervisor: &Supervisor, approved: Approved) -> Arc<Model> {
         version: VERSION,
         name: name.clone(),
         parts: Vec::new(),
+        to_come: 0,
         threads: 1,
         cache_bytes: 0,
         context_length: None,
     };
     let launch = supervisor.0.settings.launch(Share { memory_bytes: 1 << 20, threads: 1 });
-    let model = Arc::new(Model::new(approved, options(), open, Vec::new(), Need::of(1, 1, false), launch));
+    let model =
+        Arc::new(Model::new(approved, options(), open, Vec::new(), Arc::default(), Need::of(1, 1, false), launch));
     model.change(|state| state.phase = Phase::Ready);
     // Nobody keeps it, and nobody is to be waited for.
     model.finish();

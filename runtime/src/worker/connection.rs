@@ -107,6 +107,15 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Sends the parts that were to come.
+    pub fn complete(&self, parts: &[SealedPart]) {
+        let handles: Vec<_> = parts.iter().map(|part| part.memory.as_fd()).collect();
+        if !handles.is_empty() {
+            // Whoever listens hears what a worker that is gone said last.
+            let _ = frames::send(&self.socket, &ToWorker::Rest, &handles, FRAME_BYTES_MAX);
+        }
+    }
+
     /// Hands over `work`.
     ///
     /// # Errors
@@ -197,9 +206,10 @@ impl Connection {
 
     fn hear(&self, loading: &mut impl FnMut(Load), ready: &mut impl FnMut(Facts)) -> Option<Failure> {
         let mut reports = 0;
+        let mut frames = frames::Reader::new(&self.socket, FRAME_BYTES_MAX);
         loop {
-            let message = match frames::receive::<FromWorker>(&self.socket, FRAME_BYTES_MAX) {
-                Ok(Some((message, _))) => message,
+            let message = match frames.receive::<FromWorker>() {
+                Ok(Some(message)) => message,
                 Ok(None) => return None,
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return None,
                 Err(e) => {
@@ -335,6 +345,7 @@ mod tests {
             version: VERSION,
             name: "small".to_owned(),
             parts: Vec::new(),
+            to_come: 0,
             threads: 1,
             cache_bytes: 0,
             context_length: None,

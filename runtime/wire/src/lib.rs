@@ -2,7 +2,7 @@
 //!
 //! Job: one vocabulary for "what to run" and "what came of it", free of HTTP
 //! and of any model's own format. A message is one JSON frame; descriptors
-//! travel beside [`ToWorker::Open`] alone.
+//! travel beside [`ToWorker::Open`] and [`ToWorker::Rest`] alone.
 //!
 //! Trust boundary: a worker has read hostile bytes, so the gateway believes
 //! nothing in [`FromWorker`] but its shape, and bounds what it keeps of it. A
@@ -21,7 +21,7 @@ pub use request::{
 };
 
 /// Version of these messages. A worker of another version is refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Largest frame either way, bytes.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Identifies a request within one worker.

@@ -9,6 +9,8 @@ use crate::RequestId;
 pub enum ToWorker {
     /// First, once: the model, as sealed memory beside the message.
     Open(Open),
+    /// Next, if [`Open::to_come`] says so: the memory of the other parts.
+    Rest,
     /// Write text.
     Generate {
         /// Answers carry it.
@@ -55,6 +57,9 @@ pub struct Open {
     pub name: String,
     /// What lies in the descriptors, in their order.
     pub parts: Vec<Part>,
+    /// How many of the last parts are still being sealed: their descriptors
+    /// come beside [`ToWorker::Rest`].
+    pub to_come: usize,
     /// Threads to compute with.
     pub threads: usize,
     /// Most bytes for keys and values.

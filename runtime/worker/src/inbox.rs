@@ -173,7 +173,9 @@ fn read(socket: &UnixStream, desk: &Desk, commands: &Sender<Command>) -> io::Res
             },
             ToWorker::Cancel { id } => Command::Cancel(id),
             ToWorker::Stats => Command::Stats,
-            ToWorker::Open(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "a second model was sent")),
+            ToWorker::Open(_) | ToWorker::Rest => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a second model was sent"));
+            }
         };
         if commands.send(command).is_err() {
             break;

@@ -112,9 +112,18 @@ fn told(socket: &UnixStream, confinement: &Confinement) -> Result<(), WorkerErro
 
 fn load(socket: &Arc<UnixStream>, library: &Library, open: &Open, handles: Vec<OwnedFd>) -> Result<(), WorkerError> {
     let begun = Instant::now();
-    let parts = Parts::map(open, handles)?;
+    let mut parts = Parts::map(open, handles)?;
+    // While the weights are being sealed.
+    let text = model_code(|| model::text_ahead(&parts))??;
+    if parts.waits() {
+        match frames::receive::<ToWorker>(socket, FRAME_BYTES_MAX)? {
+            Some((ToWorker::Rest, handles)) => parts.complete(&handles)?,
+            Some(_) => return Err(failed(FailureKind::Internal, "the second message brings no weights").into()),
+            None => return Ok(()),
+        }
+    }
     let outbox = Outbox::start(Arc::clone(socket))?;
-    let mut model = model_code(|| Model::open(library, open, &parts))??;
+    let mut model = model_code(|| Model::open(library, open, &parts, text))??;
     let inbox = inbox::start(Arc::clone(socket), model.tokenizing())?;
     // With the first run every thread there will be is there.
     model_code(|| model.warm_up())??;

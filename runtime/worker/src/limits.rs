@@ -52,7 +52,15 @@ mod tests {
     fn open(roles: &[PartRole], size_bytes: u64) -> Open {
         let part = |role: &PartRole| Part { role: *role, name: String::new(), size_bytes };
         let parts = roles.iter().map(part).collect();
-        Open { version: 1, name: String::new(), parts, threads: 2, cache_bytes: 1 << 30, context_length: None }
+        Open {
+            version: 1,
+            name: String::new(),
+            parts,
+            to_come: 0,
+            threads: 2,
+            cache_bytes: 1 << 30,
+            context_length: None,
+        }
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Voice {
         self.pending.0.borrow().contains(&id)
     }
 
+    /// Has sent what was said since the last time.
+    pub fn send(&self) {
+        self.outbox.wake();
+    }
+
     /// Answers a request for figures.
     pub fn figures(&self, stats: Stats) {
         self.outbox.send(FromWorker::Stats(stats));
@@ -55,7 +60,7 @@ impl Voice {
             self.forget(id);
         }
         // A reader that is gone is noticed by the thread that reads.
-        self.outbox.send(FromWorker::Event { id, event: finite(event) });
+        self.outbox.queue(FromWorker::Event { id, event: finite(event) });
     }
 }
 
@@ -97,7 +102,7 @@ fn write<S: FnMut(RequestId, Event)>(
     let mut coming: HashSet<RequestId> = HashSet::new();
     loop {
         for taken in 0..COMMANDS_PER_STEP {
-            let Some(command) = next(inbox, engine.is_idle() && taken == 0)? else { break };
+            let Some(command) = next(inbox, engine.is_idle() && taken == 0, voice)? else { break };
             match command {
                 Command::Coming(id) => {
                     coming.insert(id);
@@ -139,7 +144,7 @@ fn compute(mut tools: Tools, inbox: &Receiver<Command>, voice: &Voice) -> Result
     let mut stats = Stats::default();
     loop {
         for taken in 0..COMMANDS_PER_STEP {
-            let Some(command) = next(inbox, waiting.is_empty() && taken == 0)? else { break };
+            let Some(command) = next(inbox, waiting.is_empty() && taken == 0, voice)? else { break };
             match command {
                 Command::Tensors(id, work) => {
                     voice.begin(id);
@@ -180,8 +185,9 @@ fn compute(mut tools: Tools, inbox: &Receiver<Command>, voice: &Voice) -> Result
     }
 }
 
-/// The next command; waits for it if `idle`.
-pub fn next(inbox: &Receiver<Command>, idle: bool) -> Result<Option<Command>, WorkerError> {
+/// The next command; waits for it if `idle`. What was said before goes out.
+pub fn next(inbox: &Receiver<Command>, idle: bool, voice: &Voice) -> Result<Option<Command>, WorkerError> {
+    voice.send();
     if idle {
         return inbox.recv().map(Some).or(Ok(Some(Command::Over(Ok(())))));
     }

@@ -22,7 +22,7 @@ pub fn run(model: Encodes, inbox: &Receiver<Command>, voice: &Voice) -> Result<(
     let mut coming: HashSet<RequestId> = HashSet::new();
     loop {
         for taken in 0..COMMANDS_PER_STEP {
-            let Some(command) = next(inbox, queue.is_idle() && taken == 0)? else { break };
+            let Some(command) = next(inbox, queue.is_idle() && taken == 0, voice)? else { break };
             match command {
                 Command::Coming(id) => {
                     coming.insert(id);

@@ -47,7 +47,8 @@ fn start(environment: &[(&str, &str)]) -> Option<Worker> {
 const QUIET: &[(&str, &str)] = &[(weighbridge_worker::TELEMETRY_OFF, "1")];
 
 fn open(parts: Vec<Part>) -> Open {
-    Open { version: VERSION, name: "raw".to_owned(), parts, threads: 1, cache_bytes: 1 << 20, context_length: None }
+    let name = "raw".to_owned();
+    Open { version: VERSION, name, parts, to_come: 0, threads: 1, cache_bytes: 1 << 20, context_length: None }
 }
 
 fn memory((role, name, bytes): &Named) -> (Part, File) {
@@ -91,6 +92,31 @@ fn a_sealed_model_is_taken_and_the_end_of_the_socket_is_the_end() {
 }
 
 #[test]
+fn weights_may_follow_and_must_be_sealed_too() {
+    for sealed in [true, false] {
+        let Some(worker) = start(QUIET) else { return };
+        let mut named = imported().files.clone();
+        named.sort_by_key(|(role, ..)| matches!(role, PartRole::Graph | PartRole::Data));
+        let (parts, files): (Vec<_>, Vec<_>) = named.iter().map(memory).unzip();
+        let here = parts.iter().filter(|p| !matches!(p.role, PartRole::Graph | PartRole::Data)).count();
+        files.iter().take(here).for_each(|file| sealed::seal(file).unwrap());
+        let (now, later) = files.split_at(here);
+        let open = Open { to_come: later.len(), ..open(parts) };
+        let now: Vec<_> = now.iter().map(AsFd::as_fd).collect();
+        frames::send(&worker.socket, &ToWorker::Open(open), &now, FRAME_BYTES_MAX).unwrap();
+        if sealed {
+            later.iter().for_each(|file| sealed::seal(file).unwrap());
+        }
+        let later: Vec<_> = later.iter().map(AsFd::as_fd).collect();
+        frames::send(&worker.socket, &ToWorker::Rest, &later, FRAME_BYTES_MAX).unwrap();
+        match worker.answer() {
+            Ok(()) => assert!(sealed),
+            Err(failure) => assert!(!sealed && failure.message.contains("not sealed"), "{failure:?}"),
+        }
+    }
+}
+
+#[test]
 fn memory_that_could_change_is_refused() {
     let Some(mut worker) = start(QUIET) else { return };
     let (parts, files): (Vec<_>, Vec<_>) = imported().files.iter().map(memory).unzip();
@@ -124,7 +150,7 @@ fn files_on_disk_and_missing_descriptors_are_refused() {
     assert!(failure.message.contains("not sealed"), "{failure:?}");
     let Some(worker) = start(QUIET) else { return };
     let failure = worker.open(open(vec![part]), &[]).unwrap_err();
-    assert!(failure.message.contains("1 parts and 0 descriptors"), "{failure:?}");
+    assert!(failure.message.contains("1 parts, 0 descriptors and 0 to come"), "{failure:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod check;
 mod detokenize;
 mod guard;
+mod listed;
 mod pieces;
 mod read;
 mod settings;
@@ -80,7 +81,7 @@ impl Text {
         if size == 0 || size > VOCABULARY_MAX || vocabulary > VOCABULARY_MAX {
             return Err(model(format!("the tokenizer has {size} tokens; 1 to {VOCABULARY_MAX} are read")));
         }
-        let pieces = Pieces::read(&tokenizer, head.decoder.as_ref(), vocabulary);
+        let pieces = Pieces::read(&tokenizer, files.tokenizer, head.decoder.as_ref(), vocabulary);
         let settings = settings::read(files, &tokenizer, vocabulary)?;
         let longest = pieces.as_ref().map_or_else(|| longest(&tokenizer, size), Pieces::longest);
         let guard = Guard::new(steering(&tokenizer, &settings.ends));

@@ -1,7 +1,11 @@
 //! Bytes of every token, so that text is put together without the tokenizer.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use tokenizers::Tokenizer;
+
+use super::listed::Listed;
 
 /// Longest token kept; a longer one says nothing.
 const PIECE_BYTES_MAX: usize = 1024;
@@ -36,25 +40,31 @@ enum Kind {
 }
 
 impl Pieces {
-    /// The table, unless the decoder is one whose tokens have no bytes of their
-    /// own (`WordPiece`).
-    pub(super) fn read(tokenizer: &Tokenizer, decoder: Option<&Value>, vocabulary: usize) -> Option<Self> {
+    /// The table of the `tokenizer` in `file`, unless its decoder is one whose
+    /// tokens have no bytes of their own (`WordPiece`).
+    pub(super) fn read(tokenizer: &Tokenizer, file: &[u8], decoder: Option<&Value>, vocabulary: usize) -> Option<Self> {
         let kind = kind(decoder?)?;
         let start = match &kind {
             Kind::ByteLevel => Start::Plain,
             Kind::Pieces { start, .. } => *start,
         };
-        let map = byte_characters();
+        let characters = byte_characters();
+        let byte = |c: char| characters.get(c as usize).copied().flatten();
+        let listed = Listed::read(file);
         let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
         let count = u32::try_from(vocabulary).ok()?;
         let mut pieces = Self { bytes: Vec::new(), ends: Vec::new(), special: Vec::new(), longest: 0, start };
         for token in 0..count {
-            let text = tokenizer.id_to_token(token).unwrap_or_default();
+            let text = match (&listed, added.get(&token)) {
+                (_, Some(added)) => Cow::Borrowed(added.content.as_str()),
+                (Some(listed), None) => Cow::Borrowed(listed.get(token)),
+                (None, None) => Cow::Owned(tokenizer.id_to_token(token).unwrap_or_default()),
+            };
             let piece = match &kind {
-                Kind::ByteLevel => text.chars().map(|c| map.get(&c).copied()).collect::<Option<Vec<u8>>>(),
+                Kind::ByteLevel => text.chars().map(byte).collect::<Option<Vec<u8>>>(),
                 Kind::Pieces { space, bytes, .. } => Some(decode_piece(&text, space.as_deref(), *bytes)),
             };
-            let piece = piece.unwrap_or_else(|| text.into_bytes());
+            let piece = piece.unwrap_or_else(|| text.into_owned().into_bytes());
             pieces.longest = pieces.longest.max(piece.len());
             if piece.len() <= PIECE_BYTES_MAX {
                 pieces.bytes.extend_from_slice(&piece);
@@ -149,20 +159,22 @@ fn flatten<'a>(step: &'a Value, steps: &mut Vec<&'a Value>) {
     }
 }
 
-/// GPT-2's characters for bytes: printable Latin-1 stands for itself, the rest
-/// follows from U+0100 on.
-fn byte_characters() -> std::collections::HashMap<char, u8> {
+/// Bytes by GPT-2's characters for them: printable Latin-1 stands for itself,
+/// the rest follows from U+0100 on.
+fn byte_characters() -> [Option<u8>; 0x180] {
     let plain = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    let mut next = 0x100u32;
-    (0..=u8::MAX)
-        .filter_map(|byte| {
-            let character = if plain(byte) {
-                char::from(byte)
-            } else {
-                next += 1;
-                char::from_u32(next - 1)?
-            };
-            Some((character, byte))
-        })
-        .collect()
+    let mut table = [None; 0x180];
+    let mut next = 0x100;
+    for byte in 0..=u8::MAX {
+        let character = if plain(byte) {
+            usize::from(byte)
+        } else {
+            next += 1;
+            next - 1
+        };
+        if let Some(place) = table.get_mut(character) {
+            *place = Some(byte);
+        }
+    }
+    table
 }

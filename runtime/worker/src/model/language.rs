@@ -24,17 +24,19 @@ impl Writes {
     ///
     /// # Errors
     /// What is wrong with which part.
-    pub fn imported(library: &Library, open: &Open, parts: &Parts, manifest: &Manifest) -> Result<Self, Failure> {
+    pub fn imported(
+        library: &Library,
+        open: &Open,
+        parts: &Parts,
+        manifest: &Manifest,
+        ahead: Option<Text>,
+    ) -> Result<Self, Failure> {
         let graph = parts.needed(PartRole::Graph, "graph")?;
         let language = Language::open(library, manifest, graph, &parts.files(), setting(open));
         let language = language.map_err(|e| of_model(words(&e)))?;
-        let named = json!({
-            "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
-            "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
-        });
-        let drawn = match parts.one(PartRole::Generation)? {
-            Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            None => drawing(manifest),
+        let text = match ahead {
+            Some(text) => text,
+            None => text(manifest, parts)?,
         };
         let facts = Facts {
             architecture: short(&manifest.architecture),
@@ -42,7 +44,7 @@ impl Writes {
             quantization: manifest::quantization(manifest),
             ..Facts::default()
         };
-        Self::new(Box::new(language), &Words { named: named.to_string(), drawn }, facts, open, parts)
+        Self::new(Box::new(language), text, facts, open, parts)
     }
 
     /// Takes a graph that [`Stock::is_one`].
@@ -54,24 +56,19 @@ impl Writes {
         let language = Stock::new(graph, beside.stated, setting(open)).map_err(|e| of_model(words(&e)))?;
         let facts =
             Facts { architecture: beside.architecture, quantization: "as stored".to_owned(), ..Facts::default() };
-        let words = Words { named: "{}".to_owned(), drawn: beside.generation };
-        Self::new(Box::new(language), &words, facts, open, parts)
+        let text = read_text(parts, "{}", &beside.generation, language.shape().vocabulary)?;
+        Self::new(Box::new(language), text, facts, open, parts)
     }
 
     fn new(
         language: Box<dyn LanguageModel>,
-        words: &Words,
+        text: Text,
         mut facts: Facts,
         open: &Open,
         parts: &Parts,
     ) -> Result<Self, Failure> {
         let shape = language.shape();
-        let files = TextFiles {
-            tokenizer: parts.needed(PartRole::Tokenizer, "tokenizer")?,
-            config: Some(parts.one(PartRole::TokenizerConfig)?.unwrap_or(words.named.as_bytes())),
-            generation: Some(words.drawn.as_bytes()),
-        };
-        let text = Arc::new(Text::load(&files, shape.vocabulary)?);
+        let text = Arc::new(text);
         let template = match parts.one(PartRole::Template)? {
             Some(bytes) => {
                 let source = std::str::from_utf8(bytes).map_err(|_| of_model("the chat template is not UTF-8"))?;
@@ -84,23 +81,21 @@ impl Writes {
         Ok(Self { language, prepare, facts })
     }
 
-    /// Reads one token, and as many as a page holds and one more.
+    /// Reads as many tokens as a page holds and one more.
     ///
     /// # Errors
     /// A graph that opens and does not run.
     pub fn warm_up(&mut self) -> Result<(), Failure> {
         let shape = self.language.shape();
-        let most = (shape.page_tokens + 1).min(shape.context_length);
-        for count in [1, most] {
-            let pages: Vec<u32> = (0u32..).take(count.div_ceil(shape.page_tokens.max(1))).collect();
-            let segments = [Segment { first: 0, count, past: 0, pages: &pages, sequence: 0 }];
-            let batch = Batch { tokens: &vec![0; count], segments: &segments, logit_rows: &[count.saturating_sub(1)] };
-            let logits = self.language.step(&batch).map_err(|e| of_model(short(&e.to_string())))?;
-            if logits.iter().any(|number| number.is_nan()) {
-                return Err(of_model("the model's first logits are not numbers; it is damaged"));
-            }
-            self.language.released(0);
+        let count = (shape.page_tokens + 1).min(shape.context_length);
+        let pages: Vec<u32> = (0u32..).take(count.div_ceil(shape.page_tokens.max(1))).collect();
+        let segments = [Segment { first: 0, count, past: 0, pages: &pages, sequence: 0 }];
+        let batch = Batch { tokens: &vec![0; count], segments: &segments, logit_rows: &[count.saturating_sub(1)] };
+        let logits = self.language.step(&batch).map_err(|e| of_model(short(&e.to_string())))?;
+        if logits.iter().any(|number| number.is_nan()) {
+            return Err(of_model("the model's first logits are not numbers; it is damaged"));
         }
+        self.language.released(0);
         Ok(())
     }
 
@@ -110,11 +105,33 @@ impl Writes {
     }
 }
 
-/// What is said of text where no file says it: as `tokenizer_config.json`, and
-/// as `generation_config.json`.
-struct Words {
-    named: String,
-    drawn: String,
+/// Tokenizer and words of a model that was imported. Where no file says it, its
+/// manifest names special tokens and how answers are drawn.
+///
+/// # Errors
+/// What is wrong with which part.
+pub fn text(manifest: &Manifest, parts: &Parts) -> Result<Text, Failure> {
+    let named = json!({
+        "bos_token": manifest.bos.as_ref().and_then(|token| token.text.as_deref()),
+        "eos_token": manifest.eos.first().and_then(|token| token.text.as_deref()),
+    });
+    let drawn = match parts.one(PartRole::Generation)? {
+        Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        None => drawing(manifest),
+    };
+    let vocabulary = usize::try_from(manifest.vocabulary_size).unwrap_or(usize::MAX);
+    read_text(parts, &named.to_string(), &drawn, vocabulary)
+}
+
+/// `named` stands for a missing `tokenizer_config.json`, `drawn` is what
+/// `generation_config.json` says.
+fn read_text(parts: &Parts, named: &str, drawn: &str, vocabulary: usize) -> Result<Text, Failure> {
+    let files = TextFiles {
+        tokenizer: parts.needed(PartRole::Tokenizer, "tokenizer")?,
+        config: Some(parts.one(PartRole::TokenizerConfig)?.unwrap_or(named.as_bytes())),
+        generation: Some(drawn.as_bytes()),
+    };
+    Text::load(&files, vocabulary)
 }
 
 fn setting(open: &Open) -> Setting {

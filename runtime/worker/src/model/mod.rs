@@ -9,6 +9,7 @@ mod tools;
 
 use std::sync::Arc;
 
+use weighbridge_engine::Text;
 use weighbridge_inference_wire::{Facts, Failure, Open, PartRole};
 use weighbridge_onnx::{Graph, Library, Stock};
 
@@ -30,20 +31,35 @@ pub enum Model {
     Tools(Box<Tools>),
 }
 
+/// The text of a language model that was imported, which takes as long to read
+/// as its weights do to be sealed; all parts but those must be there.
+///
+/// # Errors
+/// What is wrong with which part.
+pub fn text_ahead(parts: &Parts) -> Result<Option<Text>, Failure> {
+    let Some(manifest) = parts.one(PartRole::Manifest)? else { return Ok(None) };
+    let manifest = manifest::read(manifest)?;
+    if manifest.encoder.is_some() || parts.one(PartRole::Tokenizer)?.is_none() {
+        return Ok(None);
+    }
+    language::text(&manifest, parts).map(Some)
+}
+
 impl Model {
     /// Opens what `parts` hold: an imported model if there is a manifest, which
-    /// says of what kind, any other graph otherwise.
+    /// says of what kind, any other graph otherwise. `text` is what
+    /// [`text_ahead`] made of them.
     ///
     /// # Errors
     /// What is wrong with the model.
-    pub fn open(library: &Library, open: &Open, parts: &Parts) -> Result<Self, Failure> {
+    pub fn open(library: &Library, open: &Open, parts: &Parts, text: Option<Text>) -> Result<Self, Failure> {
         Ok(match parts.one(PartRole::Manifest)? {
             Some(manifest) => {
                 let manifest = manifest::read(manifest)?;
                 if manifest.encoder.is_some() {
                     Self::Encoder(Box::new(Encodes::open(library, open, parts, manifest)?))
                 } else {
-                    Self::Language(Box::new(Writes::imported(library, open, parts, &manifest)?))
+                    Self::Language(Box::new(Writes::imported(library, open, parts, &manifest, text)?))
                 }
             }
             None => {

@@ -71,7 +71,9 @@ impl Service {
     }
 
     /// Tokens per second of `streams` answers at the same time, as their
-    /// readers see them: from the first that has begun to the last that ends.
+    /// readers see them: the sum of what each gets from its first token to its
+    /// last. From the first of all it would be the reading of the other prompts,
+    /// too, which bare steps do beforehand.
     fn decode(&self, streams: usize, round: u32) -> Result<f64> {
         let prompt = |n: usize| -> Vec<u32> {
             let n = u32::try_from(n).unwrap_or(0);
@@ -85,15 +87,12 @@ impl Service {
         let readers: Vec<_> =
             (0..streams).map(|n| self.post("/v1/completions", &body(n, TOKENS))).collect::<Result<_>>()?;
         let readers: Vec<_> = readers.into_iter().map(|r| std::thread::spawn(move || read(r))).collect();
-        let mut spans = Vec::new();
+        let mut rate = 0.0;
         for reader in readers {
-            spans.push(reader.join().map_err(|_| "a reader panicked".to_owned())??);
+            let (first, last) = reader.join().map_err(|_| "a reader panicked".to_owned())??;
+            rate += f64::from(TOKENS - 1) / last.duration_since(first).as_secs_f64();
         }
-        let first = spans.iter().map(|(first, _)| *first).min();
-        let last = spans.iter().map(|(_, last)| *last).max();
-        let (Some(first), Some(last)) = (first, last) else { return Err("nobody read".to_owned()) };
-        let tokens = f64::from(TOKENS - 1) * streams as f64;
-        Ok(tokens / last.duration_since(first).as_secs_f64())
+        Ok(rate)
     }
 }
 
