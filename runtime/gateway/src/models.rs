@@ -204,6 +204,12 @@ impl EventSender {
         })
     }
 
+    /// Whether the next event would cut off whoever reads.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.sender.capacity() == 0 && !self.is_closed()
+    }
+
     /// Returns when nobody reads any more.
     pub async fn closed(&self) {
         self.sender.closed().await;

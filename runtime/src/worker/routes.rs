@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use weighbridge_gateway::{EventSender, Work};
 use weighbridge_inference_wire::{Event, Failure, RequestId};
@@ -10,6 +12,10 @@ use super::law::{self, Law};
 
 /// Most requests at one worker: several times what anybody streams at once.
 const ROUTES_MAX: usize = 8192;
+/// How often, and how long each time, everybody waits for one who does not read,
+/// before that one is cut off.
+const ROOM_TRIES: u32 = 50;
+const ROOM_PAUSE: Duration = Duration::from_millis(1);
 
 /// Requests in flight at one worker.
 #[derive(Debug, Default)]
@@ -68,7 +74,7 @@ impl Routes {
 
     /// Passes an event on.
     pub fn tell(&self, id: RequestId, event: Event) -> Told {
-        let mut table = self.lock();
+        let mut table = self.table_with_room(id);
         if id >= table.next {
             return Told::Illegal("an answer to a question nobody asked");
         }
@@ -90,6 +96,20 @@ impl Routes {
             table.unwanted.push(id);
         }
         Told::Fine
+    }
+
+    /// The table, once whoever waits for `id` can take one event more, or had a
+    /// moment to read: a burst comes faster than its reader wakes up.
+    fn table_with_room(&self, id: RequestId) -> MutexGuard<'_, Table> {
+        for _ in 0..ROOM_TRIES {
+            let table = self.lock();
+            if !table.routes.get(&id).is_some_and(|(sender, _)| sender.is_full()) {
+                return table;
+            }
+            drop(table);
+            thread::sleep(ROOM_PAUSE);
+        }
+        self.lock()
     }
 
     /// Requests whose caller is gone or does not read: they are forgotten, and
@@ -146,6 +166,25 @@ mod tests {
         Failure { kind: FailureKind::Gone, message: "gone\u{7}".to_owned(), field: None }
     }
 
+    fn text() -> Event {
+        Event::Text { choice: 0, text: "a".to_owned(), thought: false, chances: Vec::new() }
+    }
+
+    fn text_work() -> Work {
+        let generate = weighbridge_inference_wire::Generate {
+            prompt: weighbridge_inference_wire::Prompt::Text(String::new()),
+            max_tokens: None,
+            choices: 1,
+            stop: Vec::new(),
+            sampling: weighbridge_inference_wire::Sampling::default(),
+            constraint: weighbridge_inference_wire::Constraint::Free,
+            logprobs: None,
+            ignore_end: false,
+            scope: 0,
+        };
+        Work::Generate(Box::new(generate))
+    }
+
     #[test]
     fn events_reach_whoever_asked_and_no_others() {
         let routes = Routes::default();
@@ -166,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_waits_a_moment_for_its_reader() {
+        let routes = std::sync::Arc::new(Routes::default());
+        let (sender, mut events) = events(1);
+        let id = routes.begin(&text_work(), sender).unwrap();
+        let telling = std::sync::Arc::clone(&routes);
+        let teller = thread::spawn(move || (0..5).for_each(|_| assert_eq!(telling.tell(id, text()), Told::Fine)));
+        let mut heard = 0;
+        while heard < 5 {
+            match events.next().now_or_never() {
+                Some(event) => assert_eq!((event, heard += 1), (Some(text()), ())),
+                None => thread::yield_now(),
+            }
+        }
+        teller.join().unwrap();
+        assert_eq!((routes.abandoned(), routes.count()), (Vec::new(), 1));
+    }
+
+    #[test]
     fn a_caller_that_is_gone_or_does_not_read_is_noticed() {
         let routes = Routes::default();
         let (sender, events_of_one) = events(1);
@@ -174,19 +231,7 @@ mod tests {
         drop(events_of_one);
         assert_eq!((routes.abandoned(), routes.count()), (vec![gone], 0));
         let (sender, _events) = events(1);
-        let text = || Event::Text { choice: 0, text: "a".to_owned(), thought: false, chances: Vec::new() };
-        let generate = weighbridge_inference_wire::Generate {
-            prompt: weighbridge_inference_wire::Prompt::Text(String::new()),
-            max_tokens: None,
-            choices: 1,
-            stop: Vec::new(),
-            sampling: weighbridge_inference_wire::Sampling::default(),
-            constraint: weighbridge_inference_wire::Constraint::Free,
-            logprobs: None,
-            ignore_end: false,
-            scope: 0,
-        };
-        let id = routes.begin(&Work::Generate(Box::new(generate)), sender).unwrap();
+        let id = routes.begin(&text_work(), sender).unwrap();
         assert_eq!((routes.tell(id, text()), routes.abandoned()), (Told::Fine, Vec::new()));
         assert_eq!((routes.tell(id, text()), routes.count()), (Told::Fine, 0));
         // Told until somebody has heard, however much is on its way.

@@ -97,8 +97,9 @@ async fn a_revoked_model_ends_at_once_and_stays_away() {
     let mut events = submit(&model, long("hello"));
     assert!(matches!(events.next().await, Some(Event::Text { .. })));
     let (id, begun) = (model.process_id().unwrap(), Instant::now());
+    let reading = tokio::spawn(collect(events));
     assert!(supervisor.revoke_model("small", "the licence ended"));
-    let failure = collect(events).await.1.unwrap_err();
+    let failure = reading.await.unwrap().1.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(failure.message.contains("`small` was revoked: the licence ended"), "{failure:?}");
     until("the process is gone", || !std::path::Path::new(&format!("/proc/{id}")).exists()).await;
