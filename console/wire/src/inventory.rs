@@ -1,6 +1,7 @@
 //! What lies on an endpoint: rows, and a fingerprint of all of them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ pub struct ModelFile {
     /// Rules that found something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
-    /// What policy said of loading it.
+    /// What policy said of its lying there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
     /// Policies that decided.
@@ -63,6 +64,13 @@ pub struct Delta {
     pub removed: Vec<String>,
 }
 
+/// What a console answers to a [`Delta`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InventoryAnswer {
+    /// Of the rows that it knows now.
+    pub inventory: Fingerprint,
+}
+
 /// Sum of the digests of rows: it follows every change of a row without reading
 /// the others, whatever their order. It tells apart what differs by accident;
 /// an endpoint that lies about its own rows needs no collision for it.
@@ -73,35 +81,60 @@ impl Fingerprint {
     /// Of all `rows`.
     #[must_use]
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a ModelFile>) -> Self {
-        rows.into_iter().fold(Self::default(), |sum, row| sum.with(row))
+        rows.into_iter().fold(Self::default(), |sum, row| sum.with(row.digest()))
     }
 
     /// With one row more.
     #[must_use]
-    pub fn with(self, row: &ModelFile) -> Self {
+    pub fn with(self, row: RowDigest) -> Self {
         self.combined(row, u64::wrapping_add)
     }
 
     /// With one row less.
     #[must_use]
-    pub fn without(self, row: &ModelFile) -> Self {
+    pub fn without(self, row: RowDigest) -> Self {
         self.combined(row, u64::wrapping_sub)
     }
 
-    fn combined(self, row: &ModelFile, how: fn(u64, u64) -> u64) -> Self {
-        // Fields that a later version adds do not count: a console that does not
-        // know them must come to the same sum.
-        let ModelFile { path, sha256, size_bytes, format, verdict, severity, rules, effect, policies, first_seen } =
-            row;
-        let counted = (path, sha256, size_bytes, format, verdict, severity, rules, effect, policies, first_seen);
-        // Plain data always becomes JSON.
-        let json = serde_json::to_vec(&counted).unwrap_or_default();
-        let digest: [u8; 32] = Hasher::digest(&json).into();
+    fn combined(self, row: RowDigest, how: fn(u64, u64) -> u64) -> Self {
         let mut lanes = self.0;
-        for (lane, bytes) in lanes.iter_mut().zip(digest.as_chunks::<8>().0) {
+        for (lane, bytes) in lanes.iter_mut().zip(row.0.as_chunks::<8>().0) {
             *lane = how(*lane, u64::from_le_bytes(*bytes));
         }
         Self(lanes)
+    }
+}
+
+/// Digest of a row as it was sent: whoever keeps rows keeps this beside them, so
+/// that a row can be taken out of a sum whatever became of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowDigest([u8; 32]);
+
+impl RowDigest {
+    /// As it was kept.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// To be kept.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl ModelFile {
+    /// What counts in a [`Fingerprint`].
+    #[must_use]
+    pub fn digest(&self) -> RowDigest {
+        // Fields that a later version adds do not count: a console that does not
+        // know them must come to the same sum.
+        let Self { path, sha256, size_bytes, format, verdict, severity, rules, effect, policies, first_seen } = self;
+        let counted = (path, sha256, size_bytes, format, verdict, severity, rules, effect, policies, first_seen);
+        // Plain data always becomes JSON.
+        let json = serde_json::to_vec(&counted).unwrap_or_default();
+        RowDigest(Hasher::digest(&json).into())
     }
 }
 
@@ -119,8 +152,15 @@ impl Serialize for Fingerprint {
 
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        let wrong = || serde::de::Error::custom("a fingerprint has 64 hexadecimal digits");
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Self, WireError> {
+        let wrong = || WireError::Field { field: "fingerprint", reason: "has not 64 hexadecimal digits".to_owned() };
         if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
         }
@@ -181,11 +221,11 @@ mod tests {
             let rows: Vec<ModelFile> = sizes.iter().enumerate().map(|(n, s)| row(&format!("/m/{n}"), *s)).collect();
             let all = Fingerprint::of(&rows);
             prop_assert_eq!(all, Fingerprint::of(rows.iter().rev()));
-            let extra = row("/extra", 1);
-            prop_assert_eq!(all.with(&extra).without(&extra), all);
+            let extra = row("/extra", 1).digest();
+            prop_assert_eq!(all.with(extra).without(extra), all);
             if let Some(one) = rows.get(pivot % rows.len().max(1)) {
                 let changed = ModelFile { verdict: Verdict::Malicious, ..one.clone() };
-                prop_assert_ne!(all.without(one).with(&changed), all);
+                prop_assert_ne!(all.without(one.digest()).with(changed.digest()), all);
             }
             let text = serde_json::to_string(&all).unwrap();
             prop_assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), all);

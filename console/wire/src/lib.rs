@@ -20,14 +20,16 @@ mod error;
 mod events;
 mod inventory;
 mod limits;
+mod token;
 
-pub use check_in::{Capability, CheckIn, Instructions, Load, Renewal};
+pub use check_in::{Capability, CheckIn, Instructions, Load, ORDERS_MAX, Renewal};
 pub use command::{Command, Order, Outcome, Receipt, Receipts};
 pub use enrol::{Enrolled, Enrolment, EnrolmentAnswer, KeyStorage, Machine};
 pub use error::WireError;
-pub use events::{Accepted, Batch, Event};
-pub use inventory::{Delta, Fingerprint, ModelFile};
-pub use limits::Check;
+pub use events::{Accepted, Batch, EVENTS_MAX, Event};
+pub use inventory::{Delta, Fingerprint, InventoryAnswer, ModelFile, ROWS_MAX, RowDigest};
+pub use limits::{Check, PATH_BYTES_MAX};
+pub use token::JoinToken;
 
 /// Version of the messages; in the path of every request of an endpoint.
 pub const VERSION: u32 = 1;
