@@ -1,0 +1,67 @@
+//! Requests as messages.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use weighbridge_console_http::{Bounds, Holder, Peer, Problem, read};
+use weighbridge_console_store::StoreError;
+use weighbridge_console_wire::{Check, PACKED_BYTES_MAX, REQUEST_BYTES_MAX};
+
+use crate::Fleet;
+
+const BOUNDS: Bounds = Bounds { packed: PACKED_BYTES_MAX, whole: REQUEST_BYTES_MAX };
+
+/// A message that keeps its limits.
+pub struct Told<T>(pub T);
+
+impl<T: DeserializeOwned + Check> FromRequest<Fleet> for Told<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, fleet: &Fleet) -> Result<Self, Problem> {
+        // Held while the message is read and unpacked, which takes the memory.
+        let _room = fleet.0.pace.enter()?;
+        let (parts, body) = request.into_parts();
+        Ok(Self(parse(&parts.headers, body).await?))
+    }
+}
+
+async fn parse<T: DeserializeOwned + Check>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let bytes = read(headers, body, BOUNDS).await?;
+    let message: T = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::invalid(format!("the message cannot be read: {error}")))?;
+    message.check().map_err(|error| Problem::invalid(error.to_string()))?;
+    Ok(message)
+}
+
+/// An endpoint that showed its certificate.
+pub struct Known(pub Holder);
+
+impl FromRequestParts<Fleet> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Fleet) -> Result<Self, Problem> {
+        let holder = parts.extensions.get::<Peer>().and_then(|peer| peer.holder.clone());
+        holder.map(Self).ok_or_else(|| {
+            let detail = "show the certificate that this console gave the endpoint; without one, enrol first";
+            Problem::new(StatusCode::UNAUTHORIZED, "no-certificate", detail)
+        })
+    }
+}
+
+/// The endpoint is not in, or not any more.
+pub fn out() -> Problem {
+    let detail = "an administrator removed this endpoint, or has not let it in; ask for a new enrolment token";
+    Problem::new(StatusCode::FORBIDDEN, "not-enrolled", detail)
+}
+
+/// The database did not do it. What it says is for the console's log.
+pub fn store(error: &StoreError) -> Problem {
+    eprintln!("weighbridge-console: {error}");
+    if error.is_passing() {
+        return Problem::busy(std::time::Duration::from_secs(30));
+    }
+    let detail = "the console failed; its log says why";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+}
