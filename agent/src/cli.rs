@@ -7,6 +7,7 @@ use crate::commands::conformance::ConformanceOptions;
 use crate::commands::daemon::DaemonOptions;
 use crate::commands::doctor::DoctorOptions;
 use crate::commands::endpoint;
+use crate::commands::enroll::EnrollOptions;
 use crate::commands::inference;
 use crate::commands::pages::PagesOptions;
 use crate::commands::policy::{PolicyCommand, RequestOptions};
@@ -48,6 +49,11 @@ pub enum Command {
     ///
     /// Runs in the foreground until SIGTERM; a service manager keeps it.
     Daemon(DaemonOptions),
+    /// Make this machine known to a console, to which the daemon then reports
+    ///
+    /// Exit codes: 1 the console refuses, 2 could not be asked.
+    #[command(visible_alias = "enrol")]
+    Enroll(EnrollOptions),
     /// How the daemon is, what runs, what is being downloaded
     Status(endpoint::StatusOptions),
     /// The models on this machine, as the daemon knows them

@@ -28,6 +28,7 @@ fn run(cli: Cli) -> Result<exit::Outcome, exit::Failure> {
         Command::Sign(options) => commands::sign::run(&options),
         Command::Policy(command) => commands::policy::run(&command),
         Command::Daemon(options) => commands::daemon::run(&options),
+        Command::Enroll(options) => commands::enroll::run(&options),
         Command::Status(options) => commands::endpoint::status(&options),
         Command::Models(options) => commands::endpoint::models(&options),
         Command::Why(options) => commands::endpoint::why(&options),

@@ -90,7 +90,7 @@ fn quarantine(core: &Core, subject: &Subject<'_>, judged: &Judged) {
 }
 
 /// The file at `path`, if it is still the one that was inspected.
-fn open_inspected(path: &Path, key: FileKey) -> std::io::Result<File> {
+pub fn open_inspected(path: &Path, key: FileKey) -> std::io::Result<File> {
     use rustix::fs::{CWD, Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);

@@ -14,6 +14,7 @@
 
 mod actions;
 mod config;
+mod console;
 mod control;
 mod core;
 mod error;
@@ -34,6 +35,7 @@ mod why;
 mod wire;
 
 pub use config::Config;
+pub use console::FOLDER as CONSOLE_FOLDER;
 pub use error::DaemonError;
 pub use service::run;
 pub use wire::{Answer, Question, RawPath, ask};

@@ -129,7 +129,8 @@ impl Record {
         .unwrap_or_default()
     }
 
-    fn with<T>(&self, f: impl FnOnce(&State) -> Result<T, StateError>) -> Result<T, String> {
+    /// Reads or changes the state.
+    pub fn with<T>(&self, f: impl FnOnce(&State) -> Result<T, StateError>) -> Result<T, String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.as_ref().map_or_else(|| Err("the record is closed".to_owned()), |state| f(state).map_err(shown))
     }
@@ -192,6 +193,11 @@ impl Record {
     /// What is known of the file at `path`.
     pub fn known(&self, path: &Path) -> Option<Known> {
         self.with(|state| state.artifact(path)).ok().flatten().map(known)
+    }
+
+    /// Files with this content.
+    pub fn by_digest(&self, sha256: &Sha256) -> Result<Vec<StoredArtifact>, String> {
+        self.with(|state| state.by_digest(sha256))
     }
 
     /// What is known of the file with this inode.

@@ -23,7 +23,7 @@ use crate::policies::Policies;
 use crate::record::{Record, causes};
 use crate::scans::{Found, Scans, Work};
 use crate::users::Users;
-use crate::{guard, manager, sensors, watch};
+use crate::{console, guard, manager, sensors, watch};
 
 /// Time between looks at signals.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -78,6 +78,8 @@ pub fn run(config: Config, program: &Path) -> Result<(), DaemonError> {
         let ring = ring.clone();
         threads.push(spawn("watch", &core, move |core| watch::run(core, &ring)));
     }
+    let reporting = ring.clone();
+    threads.push(spawn("console", &core, move |core| console::run(core, &reporting)));
     if core.config.downloads.enabled {
         threads.push(spawn("downloads", &core, sensors::watch_downloads));
     }

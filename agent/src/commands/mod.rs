@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod decide;
 pub mod doctor;
 pub mod endpoint;
+pub mod enroll;
 pub mod files;
 pub mod inference;
 pub mod inventory;

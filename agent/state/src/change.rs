@@ -12,6 +12,7 @@ use crate::artifacts::{self, Known, StoredArtifact};
 use crate::audit::{self, Appender, Entry};
 use crate::error::{json, kind as check_kind};
 use crate::outbox::{self, OutboxLimits, Queued};
+use crate::reported::{self, Unreported};
 use crate::requests::{self, NewRequest, Request, RequestState};
 use crate::{StateError, facts, models};
 
@@ -122,6 +123,23 @@ impl Change<'_> {
     /// See [`Self::seen`].
     pub fn acknowledge(&self, up_to: i64) -> Result<u64, StateError> {
         outbox::acknowledge(self.db, up_to)
+    }
+
+    /// Notes that the console knows `change` under `digest`, or, with none, that
+    /// nothing is there any more.
+    ///
+    /// # Errors
+    /// See [`Self::seen`].
+    pub fn reported(&self, change: &Unreported, digest: Option<[u8; 32]>) -> Result<(), StateError> {
+        reported::reported(self.db, change, digest)
+    }
+
+    /// Forgets what the console knows of the inventory: it hears all of it again.
+    ///
+    /// # Errors
+    /// See [`Self::seen`].
+    pub fn report_anew(&self) -> Result<(), StateError> {
+        reported::anew(self.db)
     }
 
     /// Files a request and gives its number. Whoever asks again for the same

@@ -13,6 +13,7 @@ use crate::audit::{self, Chain, Entry, Head, PublicKey, Verification};
 use crate::error::Doing;
 use crate::models::{self, StoredModel};
 use crate::outbox::{self, Event, OutboxStatus};
+use crate::reported::{self, Unreported};
 use crate::requests::{self, Request, RequestState};
 use crate::{StateError, database, facts, folder, hex};
 
@@ -135,6 +136,15 @@ impl View {
     /// See [`Self::artifact`].
     pub fn peek(&self, n: usize) -> Result<Vec<Event>, StateError> {
         outbox::peek(&self.read(), n)
+    }
+
+    /// The oldest `n` changes of the inventory (at most 10,000) that no console
+    /// has heard of.
+    ///
+    /// # Errors
+    /// See [`Self::artifact`].
+    pub fn unreported(&self, n: usize) -> Result<Vec<Unreported>, StateError> {
+        reported::unreported(&self.read(), n)
     }
 
     /// How the queue for the console stands.

@@ -280,7 +280,7 @@ fn a_later_schema_is_refused_and_left_alone() {
     open(dir.path()).close(at(1)).unwrap();
     let path = dir.path().join("state.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert!(matches!(State::open(dir.path()), Err(StateError::Newer { found: 7, known: 1, .. })));
+    assert!(matches!(State::open(dir.path()), Err(StateError::Newer { found: 7, known: 2, .. })));
     assert!(matches!(View::open(dir.path()), Err(StateError::Newer { .. })));
     assert!(
         path.exists()
@@ -354,4 +354,53 @@ fn a_state_elsewhere_is_not_entered_through_a_link() {
     std::os::unix::fs::symlink(dir.path().join("victim"), real.join("state.db")).unwrap();
     assert!(matches!(State::open(&real), Err(StateError::File { .. })));
     assert!(!dir.path().join("victim").exists());
+}
+
+/// What is to be reported: path, whether something is there, digest known.
+fn waiting(state: &State) -> Vec<(PathBuf, bool, Option<u8>)> {
+    let all = state.unreported(100).unwrap();
+    all.into_iter().map(|u| (u.path, u.now.is_some(), u.reported.map(|d| d[0]))).collect()
+}
+
+#[test]
+fn a_console_hears_of_each_change_once_and_of_none_it_needs_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(&dir.path().join("state"));
+    let (a, b) = (Path::new("/m/a"), Path::new("/m/b"));
+    let put = |path: &Path, n: u64, verdict| {
+        state.transaction(at(1), |t| t.put_artifact(path, &key(n), &artifact(path, n, verdict), None)).unwrap();
+    };
+    put(a, 1, Verdict::Clean);
+    put(b, 2, Verdict::Clean);
+    assert_eq!(waiting(&state), [(a.into(), true, None), (b.into(), true, None)]);
+    // The console hears of both; meanwhile one of them changes.
+    let told = state.unreported(100).unwrap();
+    put(b, 3, Verdict::Malicious);
+    let tell = |told: &[weighbridge_state::Unreported], digest: Option<u8>| {
+        state.transaction(at(2), |t| told.iter().try_for_each(|u| t.reported(u, digest.map(|d| [d; 32])))).unwrap();
+    };
+    tell(&told, Some(7));
+    assert_eq!(waiting(&state), [(b.into(), true, Some(7))]);
+    tell(&state.unreported(100).unwrap(), Some(8));
+    assert_eq!(waiting(&state), []);
+    // Seen again, unchanged: nothing to tell. Gone: told once.
+    put(a, 1, Verdict::Clean);
+    state.transaction(at(3), |t| t.seen(a)).unwrap();
+    assert_eq!(waiting(&state), []);
+    state.transaction(at(4), |t| t.remove(a)).unwrap();
+    assert_eq!(waiting(&state), [(a.into(), false, Some(7))]);
+    tell(&state.unreported(100).unwrap(), None);
+    assert_eq!(waiting(&state), []);
+    // Came and went between two reports: nobody hears. Went while it was being told: it does.
+    put(a, 4, Verdict::Clean);
+    state.transaction(at(5), |t| t.remove(a)).unwrap();
+    assert_eq!(waiting(&state), []);
+    put(a, 5, Verdict::Clean);
+    let told = state.unreported(100).unwrap();
+    state.transaction(at(6), |t| t.remove(a)).unwrap();
+    tell(&told, Some(9));
+    assert_eq!(waiting(&state), [(a.into(), false, Some(9))]);
+    // Another console, or one that lost what it knew.
+    state.transaction(at(7), |t| t.report_anew()).unwrap();
+    assert_eq!(waiting(&state), [(b.into(), true, None)]);
 }
