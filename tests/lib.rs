@@ -21,6 +21,15 @@ pub fn target_profile() -> PathBuf {
     test.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
 }
 
+/// The console's binary, built once, as [`weighbridge`].
+///
+/// # Panics
+/// If it cannot be built.
+#[must_use]
+pub fn console() -> PathBuf {
+    weighbridge().with_file_name("weighbridge-console")
+}
+
 /// The `weighbridge` binary of the profile under test, built if it is not
 /// there: `cargo test` does not build other packages' binaries.
 ///

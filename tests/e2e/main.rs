@@ -10,6 +10,7 @@ mod disk;
 mod distribution;
 mod downloads;
 mod faults;
+mod fleet;
 mod inference;
 mod inventory;
 mod keyless;
