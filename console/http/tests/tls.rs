@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, KeyPair};
@@ -15,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use weighbridge_console_authority::{Authority, Requested};
-use weighbridge_console_http::{ENDPOINT_NAME, Limits, Peer, Tls, serve};
+use weighbridge_console_http::{ENDPOINT_NAME, Limits, Peer, Problem, Tls, serve};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -36,7 +37,8 @@ async fn start(public: Option<(&str, &str)>, limits: Limits) -> Console {
     let tls = Tls::new(&authority, &["localhost".to_owned()], public, Timestamp::now()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Router::new().route("/who", get(who));
+    let refuse = || async { Problem::new(StatusCode::UNAUTHORIZED, "no", "no") };
+    let router = Router::new().route("/who", get(who)).route("/refuse", post(refuse));
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let config = tls.server(&authority).unwrap();
     tokio::spawn(serve(listener, config, router, limits, async move { drop(stopped.await) }));
@@ -131,4 +133,27 @@ async fn who_says_nothing_is_hung_up_on_and_others_are_served() {
     console.stop.take().unwrap().send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(TcpStream::connect(console.address).await.is_err());
+}
+
+#[tokio::test]
+async fn who_is_refused_before_the_body_was_read_hears_why() {
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Bytes;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let console = start(None, Limits::default()).await;
+    for length in [0, 2, 5_000, 200_000] {
+        let config = client(console.authority.certificate(), None, b"h2");
+        let stream = TcpStream::connect(console.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (mut open, connection) = handshake.await.unwrap();
+        tokio::spawn(async move { drop(connection.await) });
+        let body = Full::new(Bytes::from(vec![b'x'; length]));
+        let request = hyper::Request::post("https://localhost/refuse").body(body).unwrap();
+        let answer = open.send_request(request).await.unwrap_or_else(|e| panic!("{length}: {e}"));
+        assert_eq!(answer.status(), 401);
+        let said = answer.into_body().collect().await.unwrap_or_else(|e| panic!("{length}: {e}")).to_bytes();
+        assert!(said.starts_with(b"{"), "{length}");
+    }
 }
