@@ -12,7 +12,9 @@ use weighbridge_engine::{Template, Text, TextFiles};
 use weighbridge_import::{Input, Options, Sink, Source, import};
 use weighbridge_inference_wire::{Chat, FromWorker, ToWorker};
 
-const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[{"id":1,"content":"<s>","special":true},{"id":2,"content":"</s>","special":true}],
+const TOKENIZER: &str = r#"{"version":"1.0","added_tokens":[
+    {"id":1,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+    {"id":2,"content":"</s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
     "model":{"type":"BPE","vocab":{"<s>":1,"</s>":2,"a":3},"merges":[]}}"#;
 const CONFIG: &[u8] = include_bytes!("../../runtime/import/tests/fixtures/models/qwen2/config.json");
 const WEIGHTS: &[u8] = include_bytes!("../../runtime/import/tests/fixtures/models/qwen2/model.safetensors");
