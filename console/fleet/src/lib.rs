@@ -34,7 +34,7 @@ pub struct Settings {
     pub interval: Duration,
     /// How long certificates of endpoints hold.
     pub certificates_hold: SignedDuration,
-    /// Requests at work at the same time; others are told to come back.
+    /// Messages being read at the same time; others are told to come back.
     pub at_once: usize,
 }
 

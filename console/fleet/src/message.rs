@@ -1,10 +1,13 @@
 //! Requests as messages.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use weighbridge_console_http::{Bounds, Holder, Peer, Problem, read};
 use weighbridge_console_store::StoreError;
 use weighbridge_console_wire::{Check, PACKED_BYTES_MAX, REQUEST_BYTES_MAX};
@@ -12,6 +15,9 @@ use weighbridge_console_wire::{Check, PACKED_BYTES_MAX, REQUEST_BYTES_MAX};
 use crate::Fleet;
 
 const BOUNDS: Bounds = Bounds { packed: PACKED_BYTES_MAX, whole: REQUEST_BYTES_MAX };
+
+/// Whoever sends a message more slowly than this takes the room of others.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A message that keeps its limits.
 pub struct Told<T>(pub T);
@@ -23,7 +29,8 @@ impl<T: DeserializeOwned + Check> FromRequest<Fleet> for Told<T> {
         // Held while the message is read and unpacked, which takes the memory.
         let _room = fleet.0.pace.enter()?;
         let (parts, body) = request.into_parts();
-        Ok(Self(parse(&parts.headers, body).await?))
+        let parsed = timeout(BODY_WITHIN, parse(&parts.headers, body)).await;
+        parsed.unwrap_or_else(|_| Err(slow())).map(Self)
     }
 }
 
@@ -50,6 +57,11 @@ impl FromRequestParts<Fleet> for Known {
     }
 }
 
+fn slow() -> Problem {
+    let detail = format!("the message did not arrive within {} seconds; send less at once", BODY_WITHIN.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
+}
+
 /// The endpoint is not in, or not any more.
 pub fn out() -> Problem {
     let detail = "an administrator removed this endpoint, or has not let it in; ask for a new enrolment token";
@@ -60,7 +72,7 @@ pub fn out() -> Problem {
 pub fn store(error: &StoreError) -> Problem {
     eprintln!("weighbridge-console: {error}");
     if error.is_passing() {
-        return Problem::busy(std::time::Duration::from_secs(30));
+        return Problem::busy(Duration::from_secs(30));
     }
     let detail = "the console failed; its log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)

@@ -217,6 +217,15 @@ async fn bodies_that_grow_or_never_end_are_refused() {
 }
 
 #[tokio::test]
+async fn who_never_ends_a_message_is_told_so_and_gives_its_room_back() {
+    let console = console().await;
+    tokio::time::pause();
+    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let (status, problem) = console.send(None, "enrol", endless, false).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::REQUEST_TIMEOUT, &json!("urn:weighbridge:problem:too-slow")));
+}
+
+#[tokio::test]
 async fn orders_are_given_until_there_is_a_receipt_from_whom_they_are_for() {
     let console = console().await;
     let (one, two) = (console.newcomer("m1").await, console.newcomer("m2").await);
